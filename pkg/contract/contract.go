@@ -54,7 +54,7 @@ func (a Activity[Req, Res]) Start(ctx workflow.Context, p Policy, req Req) Futur
 		RetryPolicy:            &retry,
 		// A cancelled attempt that is still running may yet have its effect. Waiting for its last word keeps an undo
 		// from overtaking the step that it undoes.
-		WaitForCancellation: a.Heartbeat > 0,
+		WaitForCancellation: true,
 		Priority:            temporal.Priority{PriorityKey: p.Priority},
 	})
 	return Future[Res]{workflow.ExecuteActivity(ctx, a.Name, req)}
