@@ -6,6 +6,8 @@ package caller
 import (
 	"context"
 	"slices"
+
+	"github.com/orderflow/orderflow/pkg/errs"
 )
 
 // The scopes in use.
@@ -43,4 +45,15 @@ func With(ctx context.Context, c Caller) context.Context {
 func From(ctx context.Context) Caller {
 	c, _ := ctx.Value(key{}).(Caller)
 	return c
+}
+
+// ErrScopeMissing means that the caller is known, but lacks a scope.
+var ErrScopeMissing = errs.New(errs.Forbidden, "scope_missing", "The caller may not do this.")
+
+// Require returns ErrScopeMissing unless the caller was granted the scope.
+func (c Caller) Require(scope string) error {
+	if c.Has(scope) {
+		return nil
+	}
+	return ErrScopeMissing.WithMessage("The caller may not do this: it lacks the scope %s.", scope)
 }
