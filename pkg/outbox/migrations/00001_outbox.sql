@@ -1,0 +1,28 @@
+-- +goose Up
+create table outbox (
+    seq          bigint generated always as identity primary key,
+    event_id     text        not null unique,
+    subject      text        not null,
+    headers      jsonb       not null default '{}',
+    payload      bytea       not null,
+    created_at   timestamptz not null default clock_timestamp(),
+    published_at timestamptz
+);
+
+-- What the relay looks for stays small and near, however long the table gets.
+create index outbox_unpublished on outbox (seq) where published_at is null;
+
+-- +goose StatementBegin
+create function outbox_notify() returns trigger language plpgsql as $$
+begin
+    notify outbox;
+    return null;
+end
+$$;
+-- +goose StatementEnd
+
+create trigger outbox_notify after insert on outbox for each statement execute function outbox_notify();
+
+-- +goose Down
+drop table outbox;
+drop function outbox_notify();

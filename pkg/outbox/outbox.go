@@ -1,0 +1,84 @@
+// Package outbox publishes events if, and only if, the transaction that they tell of was committed: Append writes them
+// into a table in that transaction, and the Relay brings them from there to NATS JetStream, at least once. The event's id
+// is the message's id, so that the stream drops what a crash made the relay send again. It must not know what an event
+// means.
+//
+// Events of one transaction, and of transactions that waited for each other, are published in order, as long as one
+// relay runs. With several relays, or after a failure, the order may change; consumers must not rely on it.
+package outbox
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"strings"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/orderflow/orderflow/pkg/postgres"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Schema creates the table of events.
+var Schema = postgres.Migrations{Name: "outbox", FS: migrations}
+
+// maxPayload is how large an encoded event may be, in bytes. It leaves room below the 1 MiB that NATS takes by default.
+const maxPayload = 512 << 10
+
+// Append adds events, in this order, to the transaction. The event's type becomes the NATS subject. Call Relay.Wake
+// after the commit.
+//
+// An event that could never be published (not a valid CloudEvent, a type that is no subject, more than 512 KiB) is an
+// error, because nobody could put it right later.
+func Append(ctx context.Context, tx pgx.Tx, events ...cloudevents.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	ids, subjects, payloads := make([]string, len(events)), make([]string, len(events)), make([][]byte, len(events))
+	for i, event := range events {
+		payload, err := encode(event)
+		if err != nil {
+			return fmt.Errorf("outbox: event %s of type %s: %w", event.ID(), event.Type(), err)
+		}
+		ids[i], subjects[i], payloads[i] = event.ID(), event.Type(), payload
+	}
+	_, err := tx.Exec(ctx, `
+		insert into outbox (event_id, subject, payload)
+		select id, subject, payload from unnest($1::text[], $2::text[], $3::bytea[])
+			with ordinality as event(id, subject, payload, n)
+		order by n`, ids, subjects, payloads)
+	if err != nil {
+		return fmt.Errorf("outbox: append: %w", err)
+	}
+	return nil
+}
+
+func encode(event cloudevents.Event) ([]byte, error) {
+	if err := event.Validate(); err != nil {
+		return nil, err
+	}
+	if !isSubject(event.Type()) {
+		return nil, fmt.Errorf("the type is not a NATS subject")
+	}
+	payload, err := event.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	if len(payload) > maxPayload {
+		return nil, fmt.Errorf("%d bytes are more than %d", len(payload), maxPayload)
+	}
+	return payload, nil
+}
+
+// isSubject reports whether s is a subject that one can publish to: tokens between dots, without wildcards and spaces.
+func isSubject(s string) bool {
+	for token := range strings.SplitSeq(s, ".") {
+		if token == "" || strings.ContainsAny(token, "*> \t\r\n") {
+			return false
+		}
+	}
+	return true
+}
