@@ -10,10 +10,10 @@ import (
 	"github.com/orderflow/orderflow/pkg/seal"
 )
 
-func keyring(t testing.TB, s string) seal.Keyring {
-	t.Helper()
+func keyring(tb testing.TB, s string) seal.Keyring {
+	tb.Helper()
 	k, err := seal.ParseKeyring(s)
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	return k
 }
 

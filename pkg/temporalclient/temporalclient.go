@@ -3,6 +3,7 @@
 package temporalclient
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,15 @@ func Dial(logger *slog.Logger, keys seal.Keyring) (client.Client, error) {
 	return c, nil
 }
 
+// Namespace returns the namespace that TEMPORAL_* settings name.
+func Namespace() (string, error) {
+	opts, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return "", fmt.Errorf("temporalclient: settings: %w", err)
+	}
+	return cmp.Or(opts.Namespace, client.DefaultNamespace), nil
+}
+
 // DataConverter is the platform's: JSON, sealed.
 func DataConverter(keys seal.Keyring) converter.DataConverter {
 	return converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), keys.Codec())
@@ -52,7 +62,9 @@ type Worker struct {
 
 // NewWorker returns a worker that is told by register what it can run. options.WorkerStopTimeout is how long it lets
 // running activities finish when it is asked to stop; it must be set, because the SDK's default is not to wait.
-func NewWorker(c client.Client, queue string, options worker.Options, log *slog.Logger, register func(worker.Registry)) *Worker {
+func NewWorker(
+	c client.Client, queue string, options worker.Options, log *slog.Logger, register func(worker.Registry),
+) *Worker {
 	return &Worker{client: c, queue: queue, options: options, register: register, log: log.With("queue", queue)}
 }
 

@@ -24,7 +24,7 @@ func Golden[T any](t *testing.T, name string, value T) {
 
 	path := filepath.Join("testdata", name+".json")
 	if *update {
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o750))
 		require.NoError(t, os.WriteFile(path, got, 0o600))
 	}
 	want, err := os.ReadFile(path) //nolint:gosec // The path is a test's own.
