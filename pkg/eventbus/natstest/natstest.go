@@ -1,0 +1,99 @@
+// Package natstest runs a real NATS server with JetStream inside the test process, which a test can kill and restart.
+package natstest
+
+import (
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/orderflow/orderflow/pkg/eventbus"
+)
+
+// Server is a NATS server of one test.
+type Server struct {
+	t       testing.TB
+	options server.Options
+	server  *server.Server
+}
+
+// Start starts a server that keeps its streams in a folder of the test and stops when the test ends.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{t: t, options: server.Options{
+		Host:      "127.0.0.1",
+		Port:      freePort(t),
+		JetStream: true,
+		StoreDir:  t.TempDir(),
+		NoLog:     true,
+		NoSigs:    true,
+	}}
+	s.Restart()
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// URL returns the server's address, which stays the same over restarts.
+func (s *Server) URL() string {
+	return fmt.Sprintf("nats://%s:%d", s.options.Host, s.options.Port)
+}
+
+// JetStream returns a client on a connection of its own, closed when the test ends.
+func (s *Server) JetStream() jetstream.JetStream {
+	s.t.Helper()
+	nc, err := eventbus.Connect(s.t.Context(), s.URL(), s.t.Name(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		s.t.Fatalf("natstest: %v", err)
+	}
+	s.t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		s.t.Fatalf("natstest: %v", err)
+	}
+	return js
+}
+
+// Kill stops the server; clients lose their connection. Its streams stay on disk for Restart.
+func (s *Server) Kill() {
+	s.server.Shutdown()
+	s.server.WaitForShutdown()
+}
+
+// Restart starts the server again after Kill, on the same port and the same streams.
+func (s *Server) Restart() {
+	s.t.Helper()
+	options := s.options // the server writes into it
+	running, err := server.NewServer(&options)
+	if err != nil {
+		s.t.Fatalf("natstest: %v", err)
+	}
+	running.Start()
+	if !running.ReadyForConnections(20 * time.Second) {
+		s.t.Fatalf("natstest: the server at %s did not start", s.URL())
+	}
+	s.server = running
+}
+
+// freePort returns a port that the kernel gives to no outgoing connection, so that it is still free when the server
+// comes back to it.
+func freePort(t testing.TB) int {
+	t.Helper()
+	for range 100 {
+		port := 12_000 + rand.IntN(20_000) //nolint:gosec // not a secret
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
+		if err := listener.Close(); err != nil {
+			t.Fatalf("natstest: %v", err)
+		}
+		return port
+	}
+	t.Fatal("natstest: found no free port")
+	return 0
+}
