@@ -36,9 +36,13 @@ var parameterOptions = &openapi3filter.Options{
 	MultiError: true, SkipSettingDefaults: true, SchemaValidationOptions: schemaOptions,
 }
 
+var dateTimeForm = openapi3.NewRegexpFormatValidator(openapi3.FormatOfStringDateTime)
+
 func isDateTime(s string) error {
-	_, err := time.Parse(time.RFC3339, s)
-	return err
+	if err := dateTimeForm.Validate(s); err != nil { // Package time takes more than RFC 3339, such as 1:00:00,5.
+		return err
+	}
+	return new(time.Time).UnmarshalText([]byte(s))
 }
 
 func isDate(s string) error {
@@ -194,6 +198,9 @@ func sentence(e *openapi3.SchemaError) (errs.Kind, errs.Field) {
 	case "readOnly":
 		return invalid("read_only", "This field is set by the server.")
 	case "enum":
+		if e.Value == nil {
+			return malformed("null", "Must not be null.")
+		}
 		return invalid("unknown_value", "Must be one of: %s.", list(s.Enum))
 	case "pattern":
 		return invalid("pattern", "Must match %s.", s.Pattern)

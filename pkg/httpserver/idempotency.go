@@ -11,6 +11,7 @@ import (
 
 	"github.com/orderflow/orderflow/pkg/caller"
 	"github.com/orderflow/orderflow/pkg/errs"
+	"github.com/orderflow/orderflow/pkg/idempotency"
 )
 
 // HeaderIdempotencyKey names the header that makes an unsafe call safe to repeat.
@@ -55,8 +56,9 @@ func idempotent(ops operations) echo.MiddlewareFunc {
 			}
 			r.Header.Set(HeaderIdempotencyKey, key)
 			body, _ := c.Get(bodyKey).([]byte)
-			c.SetRequest(r.WithContext(withIdempotencyRequest(r.Context(), caller.From(r.Context()).Subject, key,
-				fingerprint(r, body))))
+			c.SetRequest(r.WithContext(idempotency.WithRequest(r.Context(), idempotency.Request{
+				Caller: caller.From(r.Context()).Subject, Key: key, Fingerprint: fingerprint(r, body),
+			})))
 			return next(c)
 		}
 	}

@@ -67,7 +67,7 @@ func Encode(pos Position, filter string) string {
 
 // Decode returns the position in a cursor. It returns ErrMalformed, ErrExpired or ErrFilter.
 func Decode(s, filter string, now time.Time) (Position, error) {
-	if len(s) > maxCursor {
+	if len(s) > maxCursor || strings.ContainsAny(s, "\r\n") { // which the decoder would skip
 		return Position{}, ErrMalformed
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
@@ -78,12 +78,12 @@ func Decode(s, filter string, now time.Time) (Position, error) {
 	if err := json.Unmarshal(raw, &c); err != nil {
 		return Position{}, ErrMalformed.WithCause(err)
 	}
-	made := time.Unix(c.Made, 0)
 	// A NUL would be refused by PostgreSQL, as an internal failure.
-	if c.Version != version || c.ID == "" || strings.ContainsRune(c.ID, 0) || c.Time.IsZero() || made.After(now.Add(clockSkew)) {
+	if c.Version != version || c.ID == "" || strings.ContainsRune(c.ID, 0) || c.Time.IsZero() ||
+		c.Made > now.Add(clockSkew).Unix() {
 		return Position{}, ErrMalformed
 	}
-	if now.Sub(made) > Lifetime {
+	if c.Made < now.Add(-Lifetime).Unix() {
 		return Position{}, ErrExpired
 	}
 	if string(c.Filter) != string(digest(filter)) {

@@ -1,5 +1,0 @@
-package httpserver
-
-import "context"
-
-func withIdempotencyRequest(ctx context.Context, _, _ string, _ []byte) context.Context { return ctx }
