@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/orderflow/orderflow/devstack/internal/stack"
+)
+
+func up(ctx context.Context, args, environ []string, out io.Writer) error {
+	flags := flag.NewFlagSet("up", flag.ContinueOnError)
+	o := stack.Options{Environ: environ, Out: out, Colour: terminal(out) && lookup(environ, "NO_COLOR", "") == ""}
+	where(flags, &o)
+	portMode := flags.String("ports", "default", "`default` uses the documented ports, auto any free ones (remembered in the data directory)")
+	flags.StringVar(&o.Bin, "bin", "", "`directory` with prebuilt programs of the services, instead of building them")
+	flags.StringVar(&o.State, "state", "", "`file` to describe the running stack in, as JSON, once it is ready")
+	flags.BoolVar(&o.NoUI, "no-ui", false, "do not start the Temporal UI")
+	flags.BoolVar(&o.NoSeed, "no-seed", false, "do not put demo stock into an empty inventory")
+	only := flags.String("only", "", "`infra` starts only PostgreSQL, NATS and Temporal")
+	if err := parse(flags, args, out); err != nil {
+		return err
+	}
+	switch *portMode {
+	case "default":
+	case "auto":
+		o.AutoPorts = true
+	default:
+		return misuse("up: --ports is default or auto, not %q", *portMode)
+	}
+	switch *only {
+	case "":
+	case "infra":
+		o.OnlyInfra = true
+	default:
+		return misuse("up: --only can be infra, not %q", *only)
+	}
+	var err error
+	if o.State != "" {
+		if o.State, err = filepath.Abs(o.State); err != nil {
+			return err
+		}
+	}
+	if o.Self, err = os.Executable(); err != nil {
+		return fmt.Errorf("find devstack's own program: %w", err)
+	}
+
+	// The first signal ends ctx and so begins an orderly stop, the second ends the patience with it.
+	kill := make(chan struct{})
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	go func() {
+		<-signals
+		<-signals
+		close(kill)
+	}()
+	return stack.Up(ctx, kill, o)
+}
+
+func clean(ctx context.Context, args, environ []string, out io.Writer) error {
+	flags := flag.NewFlagSet("clean", flag.ContinueOnError)
+	o := stack.Options{Environ: environ}
+	where(flags, &o)
+	if err := parse(flags, args, out); err != nil {
+		return err
+	}
+	data, err := stack.Clean(ctx, o)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "no data left in %s\n", data)
+	return nil
+}
+
+func where(flags *flag.FlagSet, o *stack.Options) {
+	flags.StringVar(&o.Root, "root", "", "`directory` of the repository (default: found upwards by go.work)")
+	flags.StringVar(&o.Data, "data", "", "`directory` for all data (default: one per repository in the user's cache directory,\nfor root in /var/lib/orderflow-devstack)")
+}
+
+func terminal(out io.Writer) bool {
+	file, isFile := out.(*os.File)
+	if !isFile {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

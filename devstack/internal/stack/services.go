@@ -1,0 +1,184 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/orderflow/orderflow/devstack/internal/supervise"
+)
+
+// service is one of Orderflow's own processes.
+type service struct {
+	name     string
+	module   string // directory of its Go module, from the repository's root
+	database bool
+}
+
+var services = []service{
+	{"orders", "services/orders", true},
+	{"payments", "services/payments", true},
+	{"inventory", "services/inventory", true},
+	{"shipping", "services/shipping", true},
+	{"orchestrator", "orchestrator", false},
+}
+
+func (s service) port() string { return strings.ToUpper(s.name) }
+func (s service) ops() string  { return strings.ToUpper(s.name) + "_OPS" }
+
+// checkSources finds out before anything starts that a program cannot be had.
+func (s *stack) checkSources() error {
+	for _, svc := range services {
+		if s.options.Bin != "" {
+			file := filepath.Join(s.options.Bin, svc.name)
+			if info, err := os.Stat(file); err != nil || info.IsDir() {
+				return fmt.Errorf("the program %s is missing: --bin needs one for each service", file)
+			}
+			continue
+		}
+		dir := filepath.Join(s.root, svc.module, "cmd", svc.name)
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return fmt.Errorf("the service %s cannot be built: %s is missing", svc.name, dir)
+		}
+	}
+	return nil
+}
+
+func (s *stack) program(svc service) string {
+	if s.options.Bin != "" {
+		return filepath.Join(s.options.Bin, svc.name)
+	}
+	return filepath.Join(s.data, binDir, svc.name)
+}
+
+// build builds one program after the other: each build uses all processors anyway.
+func (s *stack) build(ctx context.Context) error {
+	if s.options.Bin != "" {
+		return nil
+	}
+	for _, svc := range services {
+		begun := time.Now()
+		err := s.group.Run(ctx, supervise.Spec{
+			Name:   "the build of " + svc.name,
+			Path:   "go",
+			Args:   []string{"build", "-o", s.program(svc), "./cmd/" + svc.name},
+			Dir:    filepath.Join(s.root, svc.module),
+			Output: s.console.Lines("build"),
+		})
+		if err != nil {
+			return err
+		}
+		s.stage("built %s (%v)", svc.name, since(begun))
+	}
+	return nil
+}
+
+// migrate brings the databases up to date, all at once.
+func (s *stack) migrate(ctx context.Context) error {
+	begun := time.Now()
+	g, ctx := errgroup.WithContext(ctx)
+	for _, svc := range services {
+		if !svc.database {
+			continue
+		}
+		g.Go(func() error {
+			return s.group.Run(ctx, supervise.Spec{
+				Name:   "the migration of " + svc.name,
+				Path:   s.program(svc),
+				Args:   []string{"migrate"},
+				Env:    s.serviceEnv(svc),
+				Dir:    s.data,
+				Output: s.console.Lines(svc.name),
+			})
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	s.stage("databases migrated (%v)", since(begun))
+	return nil
+}
+
+func (s *stack) serve(ctx context.Context) error {
+	begun := time.Now()
+	g, waiting := errgroup.WithContext(ctx)
+	for _, svc := range services {
+		ready := s.ports.url(svc.ops()) + "/readyz"
+		p, err := s.group.Start(supervise.Spec{
+			Name:        svc.name,
+			Path:        s.program(svc),
+			Args:        []string{"serve"},
+			Env:         s.serviceEnv(svc),
+			Dir:         s.data,
+			Level:       levelServices,
+			StopTimeout: 15 * time.Second,
+			Output:      s.console.Lines(svc.name),
+			ReadyURL:    ready,
+			Ready:       answers(ready),
+		})
+		if err != nil {
+			return err
+		}
+		g.Go(func() error { return p.WaitReady(waiting, 60*time.Second) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	s.stage("services ready (%v)", since(begun))
+	return nil
+}
+
+// serviceEnv is the configuration contract of all services. It starts from devstack's own environment
+// (PATH, HOME, proxies, telemetry) without what would configure a service by accident.
+func (s *stack) serviceEnv(svc service) []string {
+	environ := map[string]string{}
+	for _, variable := range s.options.Environ {
+		name, value, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "ORDERFLOW_") || strings.HasPrefix(name, "TEMPORAL_") || name == "DATABASE_URL" {
+			continue
+		}
+		environ[name] = value
+	}
+	if environ["LOG_LEVEL"] == "" {
+		environ["LOG_LEVEL"] = "info"
+	}
+	environ["LOG_FORMAT"] = "text"
+	environ["NATS_URL"] = s.natsURL()
+	environ["TEMPORAL_ADDRESS"] = s.ports.address("TEMPORAL")
+	environ["TEMPORAL_NAMESPACE"] = namespace
+	environ["HTTP_ADDR"] = s.ports.address(svc.port())
+	environ["OPS_ADDR"] = s.ports.address(svc.ops())
+	environ["PAYLOAD_KEYS"] = s.secrets.PayloadKeys
+	if svc.database {
+		environ["DATABASE_URL"] = s.databases[svc.name]
+	}
+	if svc.name == "orchestrator" && s.withUI() {
+		environ["CODEC_ORIGIN"] = s.ports.url("UI") // the browser may ask it to decode what the UI shows
+	}
+	for name, value := range settingsFor(svc.name, s.options.Environ) {
+		environ[name] = value
+	}
+	list := make([]string, 0, len(environ))
+	for name, value := range environ {
+		list = append(list, name+"="+value)
+	}
+	return list
+}
+
+// settingsFor returns what the variables ORDERFLOW_<PROCESS>_X set for one process, by X.
+func settingsFor(process string, environ []string) map[string]string {
+	prefix := "ORDERFLOW_" + strings.ToUpper(process) + "_"
+	found := map[string]string{}
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		if name, ok := strings.CutPrefix(name, prefix); ok && name != "" {
+			found[name] = value
+		}
+	}
+	return found
+}
