@@ -61,7 +61,9 @@ var (
 	// Reserve holds all lines or nothing, from as few warehouses as can be.
 	Reserve = contract.Activity[ReserveRequest, Reservation]{
 		Queue: TaskQueue, Name: "inventory/Reserve", StartToClose: 10 * time.Second,
-		Final: []*errs.Error{ErrOutOfStock, ErrUnknownSKU, ErrReleased, ErrReservationMismatch},
+		Final: []*errs.Error{
+			ErrOutOfStock, ErrUnknownSKU, ErrReleased, ErrReservationMismatch, ErrInvalidReservation,
+		},
 	}
 	// Commit is retriable: after the pivot it is repeated until it succeeds. A hold that expired is taken again where
 	// stock allows.
@@ -83,6 +85,8 @@ var (
 		"Not everything that was ordered is in stock.")
 	ErrUnknownSKU = errs.New(errs.Invalid, "unknown_sku",
 		"The order names an article that does not exist.")
+	ErrInvalidReservation = errs.New(errs.Invalid, "invalid_reservation",
+		"What is to be reserved breaks a rule.")
 	ErrReleased = errs.New(errs.Conflict, "reservation_released",
 		"The reservation was given back.")
 	ErrCommitted = errs.New(errs.Conflict, "reservation_committed",
@@ -108,13 +112,28 @@ type StockChanged struct {
 	OnHand    int64  `json:"on_hand"`
 	Reserved  int64  `json:"reserved"`
 	Reason    string `json:"reason,omitempty"`
+	// ChangedBy is the caller who asked for it.
+	ChangedBy string `json:"changed_by,omitempty"`
 }
 
-// The events. The CloudEvents subject of a reservation's events is the order's id, that of stock the SKU.
+// StockImported is the data of the event about many quantities on hand that were set at once.
+type StockImported struct {
+	// Lines is how many quantities were named; Created of them are of an article new to its warehouse, and Changed had
+	// another value before.
+	Lines   int64 `json:"lines"`
+	Created int64 `json:"created"`
+	Changed int64 `json:"changed"`
+	// ImportedBy is the caller who asked for it.
+	ImportedBy string `json:"imported_by,omitempty"`
+}
+
+// The events. The CloudEvents subject of a reservation's events is the order's id, that of an adjustment the SKU, that
+// of an import "stock".
 var (
 	EventHeld      = contract.Event[ReservationChanged]{Type: "inventory.reservation.held.v1"}
 	EventCommitted = contract.Event[ReservationChanged]{Type: "inventory.reservation.committed.v1"}
 	EventReleased  = contract.Event[ReservationChanged]{Type: "inventory.reservation.released.v1"}
 	EventExpired   = contract.Event[ReservationChanged]{Type: "inventory.reservation.expired.v1"}
 	EventAdjusted  = contract.Event[StockChanged]{Type: "inventory.stock.adjusted.v1"}
+	EventImported  = contract.Event[StockImported]{Type: "inventory.stock.imported.v1"}
 )

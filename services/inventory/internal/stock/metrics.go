@@ -1,0 +1,34 @@
+package stock
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	reservations *prometheus.CounterVec
+	imported     prometheus.Counter
+}
+
+// The outcomes that are counted beside the states.
+const outcomeOutOfStock = "out_of_stock"
+
+func newMetrics(reg prometheus.Registerer) metrics {
+	m := metrics{
+		reservations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "inventory_reservations_total",
+			Help: "Reservations that got into a state (held, committed, released, expired), and those refused (out_of_stock).",
+		}, []string{"outcome"}),
+		imported: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "inventory_imported_lines_total",
+			Help: "Lines of stock taken over by imports.",
+		}),
+	}
+	for _, s := range States {
+		m.reservations.WithLabelValues(string(s))
+	}
+	m.reservations.WithLabelValues(outcomeOutOfStock)
+	reg.MustRegister(m.reservations, m.imported)
+	return m
+}
+
+func (m metrics) reached(s State, n int) {
+	m.reservations.WithLabelValues(string(s)).Add(float64(n))
+}
