@@ -33,6 +33,9 @@ const (
 	// answerTimeout limits the wait for the server's word on an acknowledgement or a dead letter.
 	answerTimeout = 5 * time.Second
 
+	// logEvery keeps an outage from filling the log: about one line in half a minute.
+	logEvery = 15
+
 	firstRetry, lastRetry         = 100 * time.Millisecond, 30 * time.Second
 	firstReconnect, lastReconnect = 100 * time.Millisecond, 2 * time.Second
 )
@@ -105,8 +108,9 @@ func Consume(ctx context.Context, js jetstream.JetStream, log *slog.Logger, c Co
 		}
 		failures++
 		delay := backOff(failures, firstReconnect, lastReconnect)
-		// A stream that another service has yet to create is not worth more.
-		r.log.InfoContext(ctx, "cannot consume events yet", "error", err, "next_try_in", delay)
+		if failures%logEvery == 1 {
+			r.log.WarnContext(ctx, "no events can be consumed now", "error", err, "failures", failures)
+		}
 		select {
 		case <-ctx.Done():
 			return nil

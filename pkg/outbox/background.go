@@ -22,7 +22,9 @@ func (r *Relay) listen(ctx context.Context) {
 			failures = 0
 		}
 		failures++
-		r.log.WarnContext(ctx, "the outbox relay does not hear of new events and polls", "error", err)
+		if failures%logEvery == 1 {
+			r.log.WarnContext(ctx, "the outbox relay does not hear of new events and polls", "error", err)
+		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(backOff(failures)):
@@ -77,13 +79,14 @@ func (r *Relay) observe(ctx context.Context) error {
 	return nil
 }
 
-// sweep removes events that were published long ago, some at a time, so that no transaction gets long.
+// sweep removes events that were published long ago, some at a time, so that no transaction gets long. It looks only at
+// the oldest, because the age has no index: a table that is written on the hot path should have few.
 func (r *Relay) sweep(ctx context.Context) error {
 	for {
 		tag, err := r.pool.Exec(ctx, `
-			delete from outbox where seq in (
-				select seq from outbox where published_at < clock_timestamp() - $1::interval
-				order by seq limit 10000 for update skip locked)`, keepPublished)
+			delete from outbox
+			where seq in (select seq from outbox order by seq limit 10000)
+			and published_at < clock_timestamp() - $1::interval`, keepPublished)
 		if err != nil || tag.RowsAffected() == 0 {
 			return err
 		}

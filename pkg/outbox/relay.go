@@ -37,6 +37,9 @@ const (
 	// After a failure the relay waits, longer with each one. The last value bounds how late events are after an outage.
 	firstWait, lastWait = 100 * time.Millisecond, 2 * time.Second
 
+	// logEvery keeps an outage from filling the log: about one line in half a minute.
+	logEvery = 15
+
 	// observeEvery is how often the backlog is measured.
 	observeEvery = 5 * time.Second
 
@@ -108,7 +111,9 @@ func (r *Relay) Run(ctx context.Context) error {
 		case err != nil:
 			failures++
 			delay := backOff(failures)
-			r.log.WarnContext(ctx, "events wait in the outbox", "error", err, "next_try_in", delay)
+			if failures%logEvery == 1 {
+				r.log.WarnContext(ctx, "events wait in the outbox", "error", err, "failures", failures)
+			}
 			timer, wake = time.NewTimer(delay), nil // being woken does not mend anything
 		case claimed == batchSize:
 			failures = 0
@@ -196,34 +201,33 @@ func (r *Relay) publish(ctx context.Context, records []record) (published []int6
 	ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 	defer cancel()
 
-	acks := make([]jetstream.PubAckFuture, 0, len(records))
-	for _, rec := range records {
-		msg, err := rec.message()
-		if err != nil {
-			failure = fmt.Errorf("event %s: %w", rec.id, err)
-			break
-		}
-		ack, err := r.js.PublishMsgAsync(msg)
-		if err != nil {
-			failure = fmt.Errorf("publish event %s: %w", rec.id, err)
-			break
-		}
-		acks = append(acks, ack)
-	}
-
-	published = make([]int64, 0, len(acks))
-	for i, ack := range acks {
-		var err error
-		select {
-		case <-ack.Ok():
-			published = append(published, records[i].seq)
-			continue
-		case err = <-ack.Err():
-		case <-ctx.Done():
-			err = ctx.Err()
-		}
+	failed := func(rec record, err error) {
 		if failure == nil {
-			failure = fmt.Errorf("publish event %s on %s: %w", records[i].id, records[i].subject, err)
+			failure = fmt.Errorf("publish event %s on %s: %w", rec.id, rec.subject, err)
+		}
+	}
+	acks := make([]jetstream.PubAckFuture, len(records))
+	for i, rec := range records {
+		msg, err := rec.message()
+		if err == nil {
+			acks[i], err = r.js.PublishMsgAsync(msg)
+		}
+		if err != nil {
+			failed(rec, err) // which must not keep the others
+		}
+	}
+	published = make([]int64, 0, len(records))
+	for i, rec := range records {
+		if acks[i] == nil {
+			continue
+		}
+		select {
+		case <-acks[i].Ok():
+			published = append(published, rec.seq)
+		case err := <-acks[i].Err():
+			failed(rec, err)
+		case <-ctx.Done():
+			failed(rec, ctx.Err())
 		}
 	}
 	return published, failure

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/puddle/v2"
 
@@ -76,6 +77,14 @@ func isAborted(err error) bool {
 	return c == codeSerializationFailure || c == codeDeadlock
 }
 
+// isRefused reports whether a commit that failed with err has certainly not happened: it was never sent, or PostgreSQL
+// answered it.
+func isRefused(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.SeverityUnlocalized == "ERROR" || errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err)
+}
+
+// isUnreachable reports whether err says that the database cannot be used now.
 func isUnreachable(err error) bool {
 	if c := code(err); c != "" {
 		return strings.HasPrefix(c, classConnection) || strings.HasPrefix(c, classInsufficientResources) ||

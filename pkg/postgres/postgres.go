@@ -4,7 +4,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -108,10 +107,10 @@ func inTx(ctx context.Context, pool *pgxpool.Pool, fn func(tx pgx.Tx) error) err
 		return err
 	}
 	if err := tx.Commit(ctx); err != nil {
-		if isUnreachable(err) || ctx.Err() != nil && !errors.Is(err, pgx.ErrTxCommitRollback) {
-			return errCommitUnknown.WithCause(err)
+		if isRefused(err) {
+			return fmt.Errorf("commit: %w", err)
 		}
-		return fmt.Errorf("commit: %w", err)
+		return errCommitUnknown.WithCause(err)
 	}
 	return nil
 }
