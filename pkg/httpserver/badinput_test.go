@@ -1,7 +1,9 @@
 package httpserver_test
 
 import (
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -125,9 +127,12 @@ func TestBadRequestsAreRefusedBeforeTheHandler(t *testing.T) {
 		code    string
 		pointer string
 	}{
-		"10 MB":                 {request{body: io.LimitReader(zeros{}, 10<<20)}, 413, "body_too_large", ""},
-		"wrong content type":    {request{body: text("a=b"), header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}, 415, "media_type_unsupported", ""},
-		"broken content type":   {request{body: text("{}"), header: map[string]string{"Content-Type": "application/json; charset"}}, 415, "media_type_unsupported", ""},
+		"10 MB":               {request{body: io.LimitReader(zeros{}, 10<<20)}, 413, "body_too_large", ""},
+		"wrong content type":  {request{body: text("a=b"), header: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}}, 415, "media_type_unsupported", ""},
+		"broken content type": {request{body: text("{}"), header: map[string]string{"Content-Type": "application/json; charset"}}, 415, "media_type_unsupported", ""},
+		"compressed": {
+			request{body: text("x"), header: map[string]string{"Content-Encoding": "gzip"}}, 415, "media_type_unsupported", "",
+		},
 		"no content type":       {request{body: text("{}"), header: map[string]string{"Content-Type": ""}}, 415, "media_type_unsupported", ""},
 		"JSON for CSV":          {request{body: text("{}"), target: "/v1/widgets/import"}, 415, "media_type_unsupported", ""},
 		"body for GET":          {request{method: get, body: text("{}")}, 400, "body_unexpected", ""},
@@ -258,6 +263,25 @@ func TestAWrongMethodSaysWhichAreAllowed(t *testing.T) {
 	res, d := b.problem(t, request{method: http.MethodDelete})
 	require.Equal(t, http.StatusMethodNotAllowed, d.Status)
 	require.Equal(t, "method_not_allowed", d.Code)
-	require.Contains(t, res.Header.Get("Allow"), "GET")
-	require.Contains(t, res.Header.Get("Allow"), "POST")
+	require.Contains(t, res.header.Get("Allow"), "GET")
+	require.Contains(t, res.header.Get("Allow"), "POST")
+}
+
+func TestABodyThatEndsTooEarlyIsTheClientsFailure(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for target, contentType := range map[string]string{"/v1/widgets": "application/json", "/v1/widgets/import": "text/csv"} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", strings.TrimPrefix(b.url, "http://"))
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Type: %s\r\n"+
+			"Content-Length: 100\r\n\r\nabc", target, contentType)
+		require.NoError(t, err)
+		require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+		answer, err := io.ReadAll(conn)
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+		require.Contains(t, string(answer), "HTTP/1.1 400 ")
+		require.Contains(t, string(answer), `"code":"body_incomplete"`)
+	}
+	require.NotContains(t, b.log.String(), "ERROR")
 }

@@ -15,7 +15,7 @@
 // ends last:
 //
 //	opsCtx, stopOps := context.WithCancel(context.WithoutCancel(ctx))
-//	ops := httpserver.Ops(ctx, registry, map[string]func(context.Context) error{"database": pool.Ping})
+//	ops := httpserver.Ops(ctx, registry, map[string]httpserver.Check{"database": pool.Ping})
 //	group.Go(func() error { return httpserver.Serve(opsCtx, "ops", cfg.OpsAddr, ops, cfg.Drain, log) })
 //	// … and stopOps() when the other parts have stopped.
 //
@@ -31,7 +31,8 @@
 //
 // # The document
 //
-// testdata/openapi.yaml is a complete small example in the style of the house, to copy from. On operations there are
+// testdata/openapi.yaml is a complete small example in the style of the house, to copy from; openapitest.HouseStyle
+// checks that a document keeps the style. On operations there are
 // two extensions: x-max-body-bytes replaces the limit of 1 MiB; x-stream: true, or the media type text/csv, hands the
 // body to the handler unread, limited in size but unchecked.
 //

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -52,7 +53,7 @@ func TestGoodRequestsReachTheHandlerExactly(t *testing.T) {
 			Headers: widgets.CreateWidget201ResponseHeaders{Location: "/v1/widgets/w"},
 		}, nil
 	}
-	res, body := b.do(t, request{
+	res := b.do(t, request{
 		header: map[string]string{"Idempotency-Key": `"key-1"`, "Content-Type": "application/json; charset=utf-8"},
 		body: text(fmt.Sprintf(`{
 			"customer_id": "Zoë \ud83d\ude00 \ud800", "price": {"amount": %d, "currency": "EUR"},
@@ -60,13 +61,13 @@ func TestGoodRequestsReachTheHandlerExactly(t *testing.T) {
 			"wanted_by": "2026-01-31T12:00:00.5+01:00", "labels": {"Any Key": "x"}
 		}`, math.MaxInt64)),
 	})
-	require.Equal(t, http.StatusCreated, res.StatusCode, "%s", body)
+	require.Equal(t, http.StatusCreated, res.status, res.body)
 	require.Equal(t, int64(math.MaxInt64), got.Price.Amount)
 	require.Equal(t, "Zoë 😀 \ufffd", got.CustomerID, "a lone surrogate is replaced")
 	require.Equal(t, int32(math.MinInt32), *got.Parts[0].Grams)
 	require.True(t, got.WantedBy.Equal(time.Date(2026, 1, 31, 11, 0, 0, 5e8, time.UTC)))
 	require.Equal(t, map[string]string{"Any Key": "x"}, *got.Labels)
-	require.Contains(t, string(body), "9223372036854775807")
+	require.Contains(t, res.body, "9223372036854775807")
 }
 
 func TestPathParametersAreUnescapedOnce(t *testing.T) {
@@ -104,7 +105,7 @@ func TestErrorsOfHandlersBecomeProblems(t *testing.T) {
 		require.Equal(t, c.status, d.Status, name)
 		require.Equal(t, c.code, d.Code, name)
 		require.NotContains(t, d.Detail, "secret")
-		require.Equal(t, c.status == 503, res.Header.Get("Retry-After") != "", name)
+		require.Equal(t, c.status == 503, res.header.Get("Retry-After") != "", name)
 	}
 	require.Contains(t, b.log.String(), "secret-a")
 }
@@ -149,10 +150,10 @@ func TestStreamedBodiesAreLimitedByTheirOperation(t *testing.T) {
 	csv := map[string]string{"Content-Type": "text/csv"}
 	row := "a,1\n"
 
-	res, body := b.do(t, request{
+	res := b.do(t, request{
 		target: "/v1/widgets/import", header: csv, body: text(strings.Repeat(row, 2<<20/len(row))),
 	})
-	require.Equal(t, http.StatusOK, res.StatusCode, "more than the default limit: %s", body)
+	require.Equal(t, http.StatusOK, res.status, "more than the default limit: %s", res.body)
 
 	_, d := b.problem(t, request{
 		target: "/v1/widgets/import", header: csv, body: struct{ io.Reader }{text(strings.Repeat(row, 5<<20/len(row)))},
@@ -241,14 +242,14 @@ func TestRequestsAreLoggedAndMeasuredByRouteWithoutValues(t *testing.T) {
 	b := setup(t, func(c *httpserver.Config) { c.Registry = registry })
 	setup(t, func(c *httpserver.Config) { c.Registry = registry }) // A second server may share the registry.
 
-	res, _ := b.do(t, request{
+	res := b.do(t, request{
 		method: http.MethodGet, target: "/v1/widgets?customer_id=personal", header: map[string]string{"X-Request-Id": "r-1"},
 	})
-	require.Equal(t, "r-1", res.Header.Get("X-Request-Id"))
-	res, _ = b.do(t, request{
+	require.Equal(t, "r-1", res.header.Get("X-Request-Id"))
+	res = b.do(t, request{
 		method: http.MethodGet, target: "/v1/widgets/personal", header: map[string]string{"X-Request-Id": "a b"},
 	})
-	require.NotEqual(t, "a b", res.Header.Get("X-Request-Id"))
+	require.NotEqual(t, "a b", res.header.Get("X-Request-Id"))
 	b.do(t, request{method: http.MethodGet, target: "/personal"})
 
 	log := b.log.String()
@@ -259,4 +260,18 @@ func TestRequestsAreLoggedAndMeasuredByRouteWithoutValues(t *testing.T) {
 	count, err := testutil.GatherAndCount(registry, "http_request_duration_seconds")
 	require.NoError(t, err)
 	require.Equal(t, 3, count, "list 2xx, get 4xx, unmatched 4xx")
+}
+
+func TestTheGeneratedCodeIsOfThisDocument(t *testing.T) {
+	t.Parallel()
+	document, err := openapi3.NewLoader().LoadFromFile("testdata/openapi.yaml")
+	require.NoError(t, err)
+	want, err := document.MarshalJSON()
+	require.NoError(t, err)
+	generated, err := widgets.GetSpec()
+	require.NoError(t, err)
+	got, err := generated.MarshalJSON()
+	require.NoError(t, err)
+	// The generator capitalises operation ids.
+	require.JSONEq(t, strings.ToLower(string(want)), strings.ToLower(string(got)))
 }

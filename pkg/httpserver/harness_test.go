@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -80,7 +81,7 @@ func (s *widgetServer) ImportWidgets(
 	reader, n := csv.NewReader(r.Body), 0
 	for {
 		_, err := reader.Read()
-		if err == io.EOF { //nolint:errorlint // encoding/csv returns it bare
+		if errors.Is(err, io.EOF) {
 			return widgets.ImportWidgets200JSONResponse{Imported: n}, nil
 		}
 		if err != nil {
@@ -154,7 +155,13 @@ type request struct {
 	header map[string]string // an empty value removes the header
 }
 
-func (b bundle) do(t *testing.T, r request) (*http.Response, []byte) {
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (b bundle) do(t *testing.T, r request) answer {
 	t.Helper()
 	if r.method == "" {
 		r.method = http.MethodPost
@@ -179,17 +186,17 @@ func (b bundle) do(t *testing.T, r request) (*http.Response, []byte) {
 	defer func() { require.NoError(t, res.Body.Close()) }()
 	body, err := io.ReadAll(res.Body)
 	require.NoError(t, err)
-	return res, body
+	return answer{status: res.StatusCode, header: res.Header, body: string(body)}
 }
 
-func (b bundle) problem(t *testing.T, r request) (*http.Response, problem.Details) {
+func (b bundle) problem(t *testing.T, r request) (answer, problem.Details) {
 	t.Helper()
-	res, body := b.do(t, r)
-	require.Equal(t, problem.ContentType, res.Header.Get("Content-Type"), "%s", body)
+	got := b.do(t, r)
+	require.Equal(t, problem.ContentType, got.header.Get("Content-Type"), got.body)
 	var d problem.Details
-	require.NoError(t, json.Unmarshal(body, &d))
-	require.Equal(t, res.StatusCode, d.Status)
-	return res, d
+	require.NoError(t, json.Unmarshal([]byte(got.body), &d))
+	require.Equal(t, got.status, d.Status)
+	return got, d
 }
 
 const goodWidget = `{"customer_id":"c1","price":{"amount":100,"currency":"EUR"},"parts":[{"sku":"a","quantity":1}]}`

@@ -14,6 +14,9 @@ import (
 // checkTimeout is less than the time-out that Kubernetes gives a probe by our manifests.
 const checkTimeout = 2 * time.Second
 
+// Check reports why a part that the service cannot work without is not usable now, or nil.
+type Check = func(context.Context) error
+
 // Ops returns the handler of the ops port:
 //
 //   - /livez says 200 as long as the process answers at all. It depends on nothing else, because a restart does not
@@ -23,7 +26,7 @@ const checkTimeout = 2 * time.Second
 //   - /metrics exposes what the gatherer has.
 //
 // Serve it with a context that ends after the one given here, or nobody is left to say 503.
-func Ops(ctx context.Context, gatherer prometheus.Gatherer, checks map[string]func(context.Context) error) http.Handler {
+func Ops(ctx context.Context, gatherer prometheus.Gatherer, checks map[string]Check) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		writeReadiness(w, readiness{Status: "ok"})
@@ -33,9 +36,7 @@ func Ops(ctx context.Context, gatherer prometheus.Gatherer, checks map[string]fu
 			writeReadiness(w, readiness{Status: "draining"})
 			return
 		}
-		checkCtx, cancel := context.WithTimeout(r.Context(), checkTimeout)
-		defer cancel()
-		writeReadiness(w, runChecks(checkCtx, checks))
+		writeReadiness(w, runChecks(r.Context(), checks)) //nolint:contextcheck // ctx only says when the drain begins
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
 	return mux
@@ -46,7 +47,9 @@ type readiness struct {
 	Failing map[string]string `json:"failing,omitempty"`
 }
 
-func runChecks(ctx context.Context, checks map[string]func(context.Context) error) readiness {
+func runChecks(ctx context.Context, checks map[string]Check) readiness {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
 	var (
 		wg      sync.WaitGroup
 		mu      sync.Mutex

@@ -42,13 +42,17 @@ func ServeListener(
 			return context.WithValue(context.WithoutCancel(ctx), drainingKey{}, ctx.Done())
 		},
 	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	var failed error // of Serve; read after served is closed
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		failed = server.Serve(listener)
+	}()
 	log.InfoContext(ctx, "listening", slog.String("server", name), slog.String("addr", listener.Addr().String()))
 
 	select {
-	case err := <-served:
-		return fmt.Errorf("%s server: %w", name, err)
+	case <-served:
+		return fmt.Errorf("%s server: %w", name, failed)
 	case <-ctx.Done():
 	}
 

@@ -173,10 +173,13 @@ func (op *operation) checkBody(c echo.Context, found *findings) error {
 		if r.ContentLength == 0 {
 			return nil
 		}
+		if err := setReadDeadline(c, readTimeout); err != nil {
+			return err
+		}
 		if n, _ := io.ReadFull(r.Body, make([]byte, 1)); n > 0 {
 			return errBody
 		}
-		return nil
+		return setReadDeadline(c, 0)
 	}
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		if op.body.Required {
@@ -186,7 +189,7 @@ func (op *operation) checkBody(c echo.Context, found *findings) error {
 	}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType))
 	schema, ok := op.media[mediaType]
-	if err != nil || !ok {
+	if err != nil || !ok || r.Header.Get(echo.HeaderContentEncoding) != "" {
 		return echo.ErrUnsupportedMediaType
 	}
 	if r.ContentLength > op.bodyLimit {
@@ -196,6 +199,7 @@ func (op *operation) checkBody(c echo.Context, found *findings) error {
 	}
 	r.Body = http.MaxBytesReader(c.Response(), r.Body, op.bodyLimit)
 	if op.stream {
+		r.Body = clientBody{ReadCloser: r.Body, limit: op.bodyLimit}
 		return setReadDeadline(c, streamTimeout)
 	}
 
@@ -234,14 +238,27 @@ func readAll(c echo.Context, limit int64) ([]byte, error) {
 	if r.ContentLength > 0 {
 		buf.Grow(int(min(r.ContentLength, limit)) + bytes.MinRead)
 	}
-	_, err := buf.ReadFrom(r.Body)
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, tooLarge(limit)
-	}
-	if err != nil {
-		return nil, errBroken.WithCause(err)
+	if _, err := buf.ReadFrom(clientBody{ReadCloser: r.Body, limit: limit}); err != nil {
+		return nil, err
 	}
 	return buf.Bytes(), setReadDeadline(c, 0)
+}
+
+// clientBody says as a failure of the client's why a body cannot be read, so that it never looks like one of ours.
+type clientBody struct {
+	io.ReadCloser
+	limit int64
+}
+
+func (b clientBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err == nil || errors.Is(err, io.EOF) {
+		return n, err
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return n, tooLarge(b.limit)
+	}
+	return n, errBroken.WithCause(err)
 }
 
 // setReadDeadline limits reading of the body, not of the whole request: waiting for an answer takes what it takes.

@@ -22,8 +22,8 @@ import (
 // Transport returns a RoundTripper that checks every response (status, headers and body) against the document, and
 // fails the test for one that is not as documented. Answers to addresses that are not in the document must be
 // problems. The body of an event stream is not checked. A nil base is http.DefaultTransport.
-func Transport(t testing.TB, spec *openapi3.T, base http.RoundTripper) http.RoundTripper {
-	t.Helper()
+func Transport(tb testing.TB, spec *openapi3.T, base http.RoundTripper) http.RoundTripper {
+	tb.Helper()
 	if base == nil {
 		base = http.DefaultTransport
 	}
@@ -31,25 +31,26 @@ func Transport(t testing.TB, spec *openapi3.T, base http.RoundTripper) http.Roun
 	anywhere.Servers = nil // Tests serve at addresses of their own.
 	router, err := gorillamux.NewRouter(&anywhere)
 	if err != nil {
-		t.Fatalf("openapitest: %v", err)
+		tb.Fatalf("openapitest: %v", err)
 	}
-	return &transport{t: t, router: router, base: base}
+	return &transport{tb: tb, router: router, base: base}
 }
 
 type transport struct {
-	t      testing.TB
+	tb     testing.TB
 	router routers.Router
 	base   http.RoundTripper
 }
 
 func (tr *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	tr.t.Helper()
+	tr.tb.Helper()
 	res, err := tr.base.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
 	if err := tr.check(r, res); err != nil {
-		tr.t.Errorf("openapitest: %s %s answered %d, which is not as documented: %v", r.Method, r.URL.Path, res.StatusCode, err)
+		tr.tb.Errorf("openapitest: %s %s answered %d, which is not as documented: %v",
+			r.Method, r.URL.Path, res.StatusCode, err)
 	}
 	return res, nil
 }

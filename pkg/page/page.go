@@ -34,8 +34,9 @@ const (
 // Failures of Decode.
 var (
 	ErrMalformed = errs.New(errs.Malformed, "cursor_malformed", "The cursor is not one that this list returned.")
-	ErrExpired   = errs.New(errs.Invalid, "cursor_expired", "The cursor has expired. Please start again at the first page.")
-	ErrFilter    = errs.New(errs.Invalid, "cursor_filter_mismatch",
+	ErrExpired   = errs.New(errs.Invalid, "cursor_expired",
+		"The cursor has expired. Please start again at the first page.")
+	ErrFilter = errs.New(errs.Invalid, "cursor_filter_mismatch",
 		"The cursor belongs to a list with other filters. Please keep the filters while turning pages.")
 )
 
