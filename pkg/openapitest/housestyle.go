@@ -15,7 +15,7 @@ import (
 // HouseStyle fails the test for each rule of the house that the document breaks:
 //
 //   - every operation has an operationId and a default response with a problem;
-//   - every POST requires Idempotency-Key;
+//   - every POST requires Idempotency-Key, unless x-safe: true says that it changes nothing, as when asking for a quote;
 //   - every object says what becomes of fields it does not name (additionalProperties), because silence lets a misspelt
 //     field through;
 //   - every integer in a request has a maximum or a format, and so fits into what the generated code uses for it;
@@ -58,7 +58,7 @@ func (c styleChecker) operation(where, method string, item *openapi3.PathItem, o
 	if fallback == nil || fallback.Value == nil || fallback.Value.Content[problem.ContentType] == nil {
 		c.broken(where, "has no default response with a problem")
 	}
-	needsKey := method == http.MethodPost
+	needsKey := method == http.MethodPost && o.Extensions["x-safe"] != true
 	for _, ref := range slices.Concat(item.Parameters, o.Parameters) {
 		p := ref.Value
 		if p.In == openapi3.ParameterInHeader && strings.EqualFold(p.Name, "Idempotency-Key") && p.Required {

@@ -16,6 +16,13 @@ func TestTheExampleKeepsTheHouseStyle(t *testing.T) {
 	openapitest.HouseStyle(t, exampleWith(t))
 }
 
+func TestAPostThatChangesNothingNeedsNoKey(t *testing.T) {
+	t.Parallel()
+	openapitest.HouseStyle(t, exampleWith(t,
+		"name: Idempotency-Key\n      in: header\n      required: true", "name: Idempotency-Key\n      in: header",
+		"summary: Makes a widget.", "x-safe: true", "x-stream: true", "x-safe: true"))
+}
+
 func TestBreachesOfTheHouseStyleAreFound(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ old, replacement, failure string }{
