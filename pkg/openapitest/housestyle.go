@@ -15,7 +15,7 @@ import (
 // HouseStyle fails the test for each rule of the house that the document breaks:
 //
 //   - every operation has an operationId and a default response with a problem;
-//   - every POST requires Idempotency-Key, unless x-safe: true says that it changes nothing, as when asking for a quote;
+//   - every POST requires Idempotency-Key, unless x-safe: true says that it changes nothing, as asking for a quote;
 //   - every object says what becomes of fields it does not name (additionalProperties), because silence lets a misspelt
 //     field through;
 //   - every integer in a request has a maximum or a format, and so fits into what the generated code uses for it;
