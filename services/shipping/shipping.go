@@ -66,7 +66,9 @@ var (
 	// it stopped.
 	Book = contract.Activity[BookRequest, Booking]{
 		Queue: TaskQueue, Name: "shipping/Book", StartToClose: 10 * time.Minute, Heartbeat: 10 * time.Second,
-		Final: []*errs.Error{ErrAddressInvalid, ErrAddressRefused, ErrCancelled, ErrShipmentMismatch},
+		Final: []*errs.Error{
+			ErrAddressInvalid, ErrShipmentInvalid, ErrAddressRefused, ErrCancelled, ErrShipmentMismatch,
+		},
 	}
 	// Cancel undoes Book. Where nothing was booked it leaves a mark, so that a Book which comes late is refused.
 	Cancel = contract.Activity[CancelRequest, Ack]{
@@ -79,6 +81,8 @@ var (
 var (
 	ErrAddressInvalid = errs.New(errs.Invalid, "invalid_address",
 		"The address is not complete.")
+	ErrShipmentInvalid = errs.New(errs.Invalid, "invalid_shipment",
+		"The shipment is not described properly.")
 	ErrAddressRefused = errs.New(errs.Declined, "address_refused",
 		"The carrier does not deliver to this address.")
 	ErrCarrierUnavailable = errs.New(errs.Unavailable, "carrier_unavailable",
@@ -114,4 +118,6 @@ var (
 	EventBooked    = contract.Event[Changed]{Type: "shipping.shipment.booked.v1"}
 	EventRefused   = contract.Event[Changed]{Type: "shipping.shipment.refused.v1"}
 	EventCancelled = contract.Event[Changed]{Type: "shipping.shipment.cancelled.v1"}
+	// EventDispatched tells that the carrier has the parcel, so that it cannot be called off any more.
+	EventDispatched = contract.Event[Changed]{Type: "shipping.shipment.dispatched.v1"}
 )

@@ -1,0 +1,155 @@
+package shipment
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/orderflow/orderflow/pkg/errs"
+	"github.com/orderflow/orderflow/pkg/id"
+	"github.com/orderflow/orderflow/pkg/postgres"
+	"github.com/orderflow/orderflow/services/shipping"
+	"github.com/orderflow/orderflow/services/shipping/internal/store/db"
+)
+
+// Cancel calls off the shipments of an order. It is idempotent, and goes on past one that fails. Where nothing was ever
+// booked it leaves a cancelled shipment behind, so that a Book which comes late is refused.
+//
+// It returns shipping.ErrDispatched, final, once all others are called off; shipping.ErrCarrierUnavailable or
+// ErrOutcomeUnknown, retryable, while the carrier cannot be asked or may still be taking the parcel on.
+func (s *Service) Cancel(ctx context.Context, req shipping.CancelRequest) error {
+	var final, retryable error
+	for _, fulfilmentID := range req.FulfilmentIDs {
+		err := s.cancelOne(ctx, req.OrderID, fulfilmentID)
+		switch {
+		case err == nil:
+		case errs.From(err).Kind.Retryable():
+			retryable = errors.Join(retryable, err)
+		default:
+			final = errors.Join(final, err)
+		}
+	}
+	if retryable != nil {
+		return retryable
+	}
+	return final
+}
+
+func (s *Service) cancelOne(ctx context.Context, orderID, fulfilmentID string) error {
+	var shipmentID string
+	err := postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
+		q := s.queries.WithTx(tx)
+		inserted, err := q.InsertShipment(ctx, db.InsertShipmentParams{
+			ID: id.New(id.Shipment), OrderID: orderID, FulfilmentID: fulfilmentID, Items: []shipping.Item{},
+			State: string(Cancelled),
+		})
+		if err == nil {
+			shipmentID = inserted
+			return nil
+		}
+		if !errors.Is(err, pgx.ErrNoRows) {
+			return err
+		}
+		row, err := q.GetShipmentOf(ctx, db.GetShipmentOfParams{OrderID: orderID, FulfilmentID: fulfilmentID})
+		if err != nil {
+			return missing(err)
+		}
+		shipmentID = row.Shipment.ID
+		_, _, err = s.changeTx(ctx, tx, shipmentID, intend)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return s.finishCancelling(ctx, shipmentID)
+}
+
+// intend marks a shipment as being called off. It must be committed before the carrier is asked anything: from then on
+// no submission begins and no booking is confirmed.
+func intend(sh *Shipment) ([]event, error) {
+	switch {
+	case sh.underWay():
+		return nil, shipping.ErrDispatched
+	case sh.State == Cancelled:
+		return nil, errUnchanged
+	default:
+		sh.cancelling = true
+		return nil, nil
+	}
+}
+
+// finishCancelling does what intend announced.
+func (s *Service) finishCancelling(ctx context.Context, shipmentID string) error {
+	sh, err := s.Get(ctx, shipmentID)
+	if err != nil {
+		return err
+	}
+	if sh.beingCalledOff() {
+		return s.callOff(ctx, sh)
+	}
+	if sh.underWay() {
+		return shipping.ErrDispatched
+	}
+	return nil
+}
+
+// callOff makes the carrier forget a shipment that is being called off, and then our books. sh must have been read
+// before the call: whether a submission may still arrive has to be known before the carrier is asked what has arrived.
+func (s *Service) callOff(ctx context.Context, sh Shipment) error {
+	ticket := sh.ticket
+	if ticket == "" {
+		found, ok, err := s.carrier.Find(ctx, sh.key())
+		if err != nil {
+			return err
+		}
+		if !ok && sh.attemptLive {
+			return shipping.ErrOutcomeUnknown
+		}
+		ticket = found
+	}
+	if ticket != "" {
+		err := s.carrier.Cancel(ctx, ticket)
+		if errors.Is(err, shipping.ErrDispatched) {
+			return errors.Join(err, s.tooLate(ctx, sh.ID))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	ctx, cancel := s.detached(ctx)
+	defer cancel()
+	_, err := s.change(ctx, sh.ID, func(sh *Shipment) ([]event, error) {
+		if sh.ticket != "" && sh.ticket != ticket {
+			// It arrived after all, just now.
+			return nil, shipping.ErrOutcomeUnknown
+		}
+		sh.ticket, sh.ticketLive, sh.cancelling, sh.attempt = ticket, false, false, ""
+		if sh.State == Cancelled {
+			return nil, nil
+		}
+		if err := sh.move(Cancelled); err != nil {
+			return nil, err
+		}
+		return []event{shipping.EventCancelled}, nil
+	})
+	return err
+}
+
+// tooLate withdraws the intent to call a shipment off, because the carrier has the parcel.
+func (s *Service) tooLate(ctx context.Context, shipmentID string) error {
+	ctx, cancel := s.detached(ctx)
+	defer cancel()
+	_, err := s.change(ctx, shipmentID, func(sh *Shipment) ([]event, error) {
+		sh.cancelling = false
+		if sh.State != Booked {
+			// Book has yet to learn the tracking number.
+			return nil, nil
+		}
+		if err := sh.move(Dispatched); err != nil {
+			return nil, err
+		}
+		return []event{shipping.EventDispatched}, nil
+	})
+	return err
+}
