@@ -1,0 +1,132 @@
+// Package app puts the payments service together: it reads the settings, wires the parts, and runs and stops them. It
+// must not hold any rule about payments.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.temporal.io/sdk/worker"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/orderflow/orderflow/pkg/eventbus"
+	"github.com/orderflow/orderflow/pkg/httpserver"
+	"github.com/orderflow/orderflow/pkg/outbox"
+	"github.com/orderflow/orderflow/pkg/postgres"
+	"github.com/orderflow/orderflow/pkg/seal"
+	"github.com/orderflow/orderflow/pkg/temporalclient"
+	"github.com/orderflow/orderflow/services/payments"
+	"github.com/orderflow/orderflow/services/payments/internal/activities"
+	"github.com/orderflow/orderflow/services/payments/internal/gateway"
+	"github.com/orderflow/orderflow/services/payments/internal/gateway/sandbox"
+	"github.com/orderflow/orderflow/services/payments/internal/httpapi"
+	"github.com/orderflow/orderflow/services/payments/internal/payment"
+	"github.com/orderflow/orderflow/services/payments/internal/store"
+)
+
+// maxActivities run at once. Most of their time they wait for the provider and hold no connection to the database.
+const maxActivities = 200
+
+// Migrate brings the database up to date. The sandbox's books come with it where the sandbox is the provider.
+func Migrate(ctx context.Context, log *slog.Logger, cfg MigrateConfig) error {
+	sets := []postgres.Migrations{outbox.Schema, store.Migrations}
+	if cfg.Gateway == GatewaySandbox {
+		sets = append(sets, sandbox.Migrations)
+	}
+	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, sets...)
+}
+
+// Run serves HTTP, runs activities and publishes events until ctx ends, then drains. It starts, and goes on, while the
+// database, NATS or Temporal are away.
+func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
+	keys, err := seal.ParseKeyring(cfg.PayloadKeys.Reveal())
+	if err != nil {
+		return err
+	}
+	pool, err := postgres.Open(ctx, cfg.DatabaseURL.Reveal())
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	nc, err := eventbus.Connect(ctx, cfg.NATSURL, "payments", log)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("payments: JetStream: %w", err)
+	}
+	temporal, err := temporalclient.Dial(log, keys)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	relay := outbox.NewRelay(pool, js, log, registry)
+	provider, sb := newProvider(pool)
+	svc := payment.NewService(payment.Config{
+		Pool: pool, Gateway: gateway.Guard(provider, registry), Timeout: cfg.GatewayTimeout, Margin: cfg.GatewayMargin,
+		Wake: relay.Wake,
+	})
+	spec, err := httpapi.GetSpec()
+	if err != nil {
+		return fmt.Errorf("payments: OpenAPI document: %w", err)
+	}
+	api := httpserver.New(httpserver.Config{Spec: spec, Log: log, Registry: registry})
+	httpapi.RegisterHandlers(api, httpapi.NewStrictHandler(httpapi.NewServer(svc, sb), nil))
+	sagaWorker := temporalclient.NewWorker(temporal, payments.TaskQueue, worker.Options{
+		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: maxActivities, WorkerStopTimeout: cfg.DrainTimeout,
+	}, log, func(r worker.Registry) { activities.Register(r, svc) })
+	stream := &stream{js: js, log: log}
+
+	group, ctx := errgroup.WithContext(ctx)
+	// The ops port answers until all others have drained, and says so meanwhile.
+	opsCtx, stopOps := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopOps()
+	ops := httpserver.Ops(ctx, registry, map[string]func(context.Context) error{
+		"database": pool.Ping,
+		"nats":     func(context.Context) error { return eventbus.Ready(nc) },
+		"stream":   stream.ready,
+		"temporal": sagaWorker.Ready,
+	})
+	opsDone := make(chan error, 1)
+	group.Go(func() error {
+		opsFailed := make(chan error, 1)
+		go func() {
+			err := httpserver.Serve(opsCtx, "ops", cfg.OpsAddr, ops, cfg.DrainTimeout, log)
+			opsFailed <- err
+			opsDone <- err
+		}()
+		select {
+		case err := <-opsFailed:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	})
+	group.Go(func() error { return httpserver.Serve(ctx, "api", cfg.HTTPAddr, api, cfg.DrainTimeout, log) })
+	group.Go(func() error { return sagaWorker.Run(ctx) })
+	group.Go(func() error { return relay.Run(ctx) })
+	group.Go(func() error { return stream.keep(ctx) })
+	err = group.Wait()
+	stopOps()
+	if opsErr := <-opsDone; !errors.Is(err, opsErr) {
+		err = errors.Join(err, opsErr)
+	}
+	return err
+}
+
+// newProvider returns the configured payment provider, and the sandbox if that is it.
+func newProvider(pool *pgxpool.Pool) (payment.Gateway, *sandbox.Gateway) {
+	sb := sandbox.New(pool)
+	return sb, sb
+}
