@@ -84,7 +84,9 @@ func (s *saga) findParked(name string) *task {
 func (s *saga) resolve(ctx workflow.Context, in Decision) (Resolution, error) {
 	d := &decision{Decision: in}
 	s.decisions = append(s.decisions, d)
-	if err := workflow.Await(ctx, func() bool { return d.done }); err != nil {
+	// An update's context ends when somebody cancels the workflow. The decision counts all the same.
+	unstoppable, _ := workflow.NewDisconnectedContext(ctx)
+	if err := workflow.Await(unstoppable, func() bool { return d.done }); err != nil {
 		return Resolution{}, err
 	}
 	st := s.last(in.Step)
@@ -104,7 +106,8 @@ func (s *saga) park(ctx workflow.Context, failed []*task) {
 	s.enter(ctx, NeedsAttention)
 	s.tellCustomer(ctx)
 
-	for len(s.parked) > 0 {
+	// A decision that came while another one cured its step is answered too.
+	for len(s.parked) > 0 || len(s.decisions) > 0 {
 		// An error would mean that the context has ended, which this one cannot.
 		_ = workflow.Await(ctx, func() bool { return len(s.decisions) > 0 })
 		d := s.decisions[0]
@@ -124,9 +127,12 @@ func (s *saga) decide(ctx workflow.Context, d *decision) {
 	st.Decision = &d.Decision
 	if d.Action == Skip {
 		st.State = StepSkipped
-	} else if err := t.run(ctx); err != nil {
-		s.last(t.name).State = StepParked
-		return
+	} else {
+		st.State = StepFailed // It is the new call that counts from now on.
+		if err := t.run(ctx); err != nil {
+			s.last(t.name).State = StepParked
+			return
+		}
 	}
 	s.parked = slices.DeleteFunc(s.parked, func(p *task) bool { return p == t })
 }

@@ -68,7 +68,7 @@ func (s *saga) progress() (Progress, error) {
 
 // enter changes the state where operators look for it.
 func (s *saga) enter(ctx workflow.Context, state State) {
-	s.state = state
+	s.state, s.shown = state, true
 	if err := workflow.UpsertTypedSearchAttributes(ctx, SearchAttribute.ValueSet(string(state))); err != nil {
 		workflow.GetLogger(ctx).Error("search attribute not set", "state", state, "error", err)
 	}

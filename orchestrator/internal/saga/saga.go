@@ -85,6 +85,7 @@ type saga struct {
 	policies policies
 
 	state     State
+	shown     bool // in the search attribute
 	steps     []*Step
 	undos     []*task
 	parked    []*task
@@ -104,6 +105,10 @@ func step[Req, Res any](
 	st := s.begin(ctx, a.Name)
 	res, err := a.Execute(ctx, p, req)
 	st.end(ctx, err)
+	if err != nil && ctx.Err() != nil {
+		// What is called off is not tried again, so it may end with a failure that another try would have cured.
+		err = ctx.Err()
+	}
 	return res, err
 }
 
@@ -234,6 +239,9 @@ func (s *saga) finish(ctx workflow.Context) Result {
 		newTask(s, inventory.Commit, s.policies.insist, inventory.CommitRequest{OrderID: s.in.OrderID}),
 		newTask(s, orders.Confirm, s.policies.insist, orders.ConfirmRequest{OrderID: s.in.OrderID}),
 	)
+	if s.shown {
+		s.enter(ctx, Confirmed)
+	}
 	s.state = Confirmed
 	return Result{State: Confirmed}
 }
