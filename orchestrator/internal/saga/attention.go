@@ -41,7 +41,8 @@ type Resolution struct {
 
 type decision struct {
 	Decision
-	done bool
+	// became is how the step stood when the decision had been carried out.
+	became *Step
 }
 
 // RejectedType is the error type of a decision that makes no sense now.
@@ -86,11 +87,10 @@ func (s *saga) resolve(ctx workflow.Context, in Decision) (Resolution, error) {
 	s.decisions = append(s.decisions, d)
 	// An update's context ends when somebody cancels the workflow. The decision counts all the same.
 	unstoppable, _ := workflow.NewDisconnectedContext(ctx)
-	if err := workflow.Await(unstoppable, func() bool { return d.done }); err != nil {
+	if err := workflow.Await(unstoppable, func() bool { return d.became != nil }); err != nil {
 		return Resolution{}, err
 	}
-	st := s.last(in.Step)
-	return Resolution{Decision: in, State: st.State, Code: st.Code, Message: st.Message}, nil
+	return Resolution{Decision: in, State: d.became.State, Code: d.became.Code, Message: d.became.Message}, nil
 }
 
 // park waits until an operator has resolved every one of the failed tasks. It returns at once where there is none.
@@ -113,7 +113,8 @@ func (s *saga) park(ctx workflow.Context, failed []*task) {
 		d := s.decisions[0]
 		s.decisions = s.decisions[1:]
 		s.decide(ctx, d)
-		d.done = true
+		became := *s.last(d.Step)
+		d.became = &became
 	}
 	s.enter(ctx, before)
 }

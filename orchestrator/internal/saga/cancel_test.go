@@ -151,10 +151,10 @@ func TestCancelWinsOverAFailureInHand(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			forEachCancel(t, cancellable, func(r *run, l leg, cancel func()) {
-				end.begun = cancel
-				r.world.script.plan(l.call, end)
+				a := end
+				a.begun = cancel
+				r.world.script.plan(l.call, a)
 				r.execute()
-				require.Equal(r.t, saga.Cancelled, r.result.State)
 				r.requireUndone(saga.Cancelled, errCancelled)
 			})
 		})

@@ -236,22 +236,30 @@ func TestTwoParkedUndosResolvedAtOnce(t *testing.T) {
 
 func TestSecondOperatorHearsWhatBecameOfTheStep(t *testing.T) {
 	t.Parallel()
+	const retry, skip = saga.Retry, saga.Skip
+	const done, parked, skipped = saga.StepDone, saga.StepParked, saga.StepSkipped
+	works, fails := attempt{}, attempt{fail: inventory.ErrCommitted}
+	slow, slowlyFails := attempt{work: 9 * time.Second}, attempt{work: 9 * time.Second, fail: inventory.ErrCommitted}
 	for name, c := range map[string]struct {
-		first, second     saga.Action
-		retry             attempt
-		delay             time.Duration
-		heard, thenHeard  saga.StepState
-		calls, lastlyDone int
+		first, second saga.Action
+		// retry is how the first try goes that an operator asks for.
+		retry attempt
+		// after is when the second decision comes; 0 is before the first one is looked at.
+		after       time.Duration
+		heard, then saga.StepState
+		triesByHand int
 	}{
-		"both skip at once":              {saga.Skip, saga.Skip, attempt{}, 0, saga.StepSkipped, saga.StepSkipped, 3, 0},
-		"skip, then retry":               {saga.Skip, saga.Retry, attempt{}, 0, saga.StepSkipped, saga.StepSkipped, 3, 0},
-		"both retry at once":             {saga.Retry, saga.Retry, attempt{}, 0, saga.StepDone, saga.StepDone, 4, 1},
-		"retry, then skip":               {saga.Retry, saga.Skip, attempt{}, 0, saga.StepDone, saga.StepDone, 4, 1},
-		"retry while the retry runs":     {saga.Retry, saga.Retry, attempt{work: 9 * time.Second}, time.Second, saga.StepDone, saga.StepDone, 4, 1},
-		"skip while the retry runs":      {saga.Retry, saga.Skip, attempt{work: 9 * time.Second}, time.Second, saga.StepDone, saga.StepDone, 4, 1},
-		"skip while the retry fails":     {saga.Retry, saga.Skip, attempt{work: 9 * time.Second, fail: inventory.ErrCommitted}, time.Second, saga.StepSkipped, saga.StepSkipped, 4, 0},
-		"retry while the retry fails":    {saga.Retry, saga.Retry, attempt{work: 9 * time.Second, fail: inventory.ErrCommitted}, time.Second, saga.StepDone, saga.StepDone, 5, 1},
-		"retry after a retry that fails": {saga.Retry, saga.Retry, attempt{fail: inventory.ErrCommitted}, later, saga.StepParked, saga.StepDone, 5, 1},
+		"both skip":                      {skip, skip, works, 0, skipped, skipped, 0},
+		"skip, then retry":               {skip, retry, works, 0, skipped, skipped, 0},
+		"both retry":                     {retry, retry, works, 0, done, done, 1},
+		"retry, then skip":               {retry, skip, works, 0, done, done, 1},
+		"retry fails, then skip":         {retry, skip, fails, 0, parked, skipped, 1},
+		"retry fails, then retry":        {retry, retry, fails, 0, parked, done, 2},
+		"retry while the retry runs":     {retry, retry, slow, time.Second, done, done, 1},
+		"skip while the retry runs":      {retry, skip, slow, time.Second, done, done, 1},
+		"skip while the retry fails":     {retry, skip, slowlyFails, time.Second, parked, skipped, 1},
+		"retry while the retry fails":    {retry, retry, slowlyFails, time.Second, parked, done, 2},
+		"retry after a retry that fails": {retry, retry, fails, later, parked, done, 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -259,11 +267,17 @@ func TestSecondOperatorHearsWhatBecameOfTheStep(t *testing.T) {
 			r.world.script.plan(release, exhausted()...)
 			r.world.script.plan(release, c.retry)
 			var first, second *resolution
-			r.at(later, func() { first = r.resolve(release, c.first, "mine") })
-			r.at(later+c.delay, func() { second = r.resolve(release, c.second, "mine too") })
+			one := func() { first = r.resolve(release, c.first, "mine") }
+			two := func() { second = r.resolve(release, c.second, "mine too") }
+			if c.after > 0 {
+				r.at(later, one)
+				r.at(later+c.after, two)
+			} else {
+				r.world.script.plan(park, attempt{begun: func() { one(); two() }, work: time.Second})
+			}
 			r.execute()
 			r.requireCalls(join(failedAtCapture, []string{cancelBooking, cancelPayment}, repeat(release, undoAttempts),
-				[]string{park}, repeat(release, c.calls-undoAttempts), []string{closeOrder})...)
+				[]string{park}, repeat(release, c.triesByHand), []string{closeOrder})...)
 			r.requireFailedAfterPark()
 			for _, heard := range []*resolution{first, second} {
 				require.NoError(t, heard.rejected)
@@ -271,7 +285,7 @@ func TestSecondOperatorHearsWhatBecameOfTheStep(t *testing.T) {
 				require.NotNil(t, heard.answer, "an operator must not be left without an answer")
 			}
 			require.Equal(t, c.heard, first.answer.State)
-			require.Equal(t, c.thenHeard, second.answer.State)
+			require.Equal(t, c.then, second.answer.State)
 			require.Equal(t, "mine too", second.answer.Decision.Reason)
 		})
 	}
