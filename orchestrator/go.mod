@@ -14,6 +14,7 @@ require (
 	github.com/orderflow/orderflow/services/payments v0.0.0
 	github.com/orderflow/orderflow/services/shipping v0.0.0
 	github.com/prometheus/client_golang v1.25.0
+	pgregory.net/rapid v1.3.0
 )
 
 require (
