@@ -25,6 +25,7 @@ import (
 	"github.com/orderflow/orderflow/services/payments/internal/activities"
 	"github.com/orderflow/orderflow/services/payments/internal/gateway"
 	"github.com/orderflow/orderflow/services/payments/internal/gateway/sandbox"
+	"github.com/orderflow/orderflow/services/payments/internal/gateway/stripe"
 	"github.com/orderflow/orderflow/services/payments/internal/httpapi"
 	"github.com/orderflow/orderflow/services/payments/internal/payment"
 	"github.com/orderflow/orderflow/services/payments/internal/store"
@@ -72,7 +73,7 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	relay := outbox.NewRelay(pool, js, log, registry)
-	provider, sb := newProvider(pool)
+	provider, sb := newProvider(cfg, pool)
 	svc := payment.NewService(payment.Config{
 		Pool: pool, Gateway: gateway.Guard(provider, registry), Timeout: cfg.GatewayTimeout, Margin: cfg.GatewayMargin,
 		Wake: relay.Wake,
@@ -126,7 +127,10 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 }
 
 // newProvider returns the configured payment provider, and the sandbox if that is it.
-func newProvider(pool *pgxpool.Pool) (payment.Gateway, *sandbox.Gateway) {
+func newProvider(cfg Config, pool *pgxpool.Pool) (payment.Gateway, *sandbox.Gateway) {
+	if cfg.Gateway == GatewayStripe {
+		return stripe.New(cfg.StripeAPIKey.Reveal(), stripe.DefaultURL), nil
+	}
 	sb := sandbox.New(pool)
 	return sb, sb
 }

@@ -51,7 +51,8 @@ func (c Config) Validate() error {
 		problems = append(problems, fmt.Errorf("PAYLOAD_KEYS: %w", err))
 	}
 	check(c.DrainTimeout > 0, "DRAIN_TIMEOUT must be positive")
-	check(c.Gateway == GatewaySandbox, "GATEWAY must be sandbox")
+	check(c.Gateway == GatewaySandbox || c.Gateway == GatewayStripe, "GATEWAY must be sandbox or stripe")
+	check(c.Gateway != GatewayStripe || c.StripeAPIKey != "", "GATEWAY=stripe needs STRIPE_API_KEY")
 	// An activity looks up, calls and records within its 30 s.
 	check(c.GatewayTimeout > 0 && c.GatewayTimeout <= 10*time.Second, "GATEWAY_TIMEOUT must be within 0 and 10s")
 	check(c.GatewayMargin > 0, "GATEWAY_MARGIN must be positive")

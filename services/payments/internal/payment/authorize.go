@@ -79,7 +79,7 @@ func validate(req payments.AuthorizeRequest) error {
 func (s *Service) announceAuthorization(
 	ctx context.Context, req payments.AuthorizeRequest,
 ) (p Payment, announced bool, err error) {
-	err = s.announce(ctx, func(tx pgx.Tx) error {
+	err = s.announce(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		var found bool
 		if p, found, err = ofOrder(ctx, tx, req.OrderID); err != nil {
 			return err
@@ -173,7 +173,7 @@ func (s *Service) resolve(ctx context.Context, p Payment) (_ Payment, announced 
 	if s.now().Before(p.attemptUntil) {
 		return p, false, ErrInFlight
 	}
-	err = s.announce(ctx, func(tx pgx.Tx) error {
+	err = s.announce(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		now, err := lock(ctx, tx, p.ID)
 		if err != nil {
 			return err
@@ -205,7 +205,7 @@ func (s *Service) askToAuthorize(ctx context.Context, p Payment, req payments.Au
 	if err == nil {
 		return s.settleAuthorization(ctx, p, charge)
 	}
-	recordErr := s.record(ctx, func(tx pgx.Tx) error {
+	recordErr := s.record(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		now, err2 := lock(ctx, tx, p.ID)
 		if err2 != nil || !now.sameAttempt(p) {
 			return err2

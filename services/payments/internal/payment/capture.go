@@ -37,7 +37,7 @@ func (s *Service) Capture(ctx context.Context, req payments.CaptureRequest) (pay
 
 // announceCapture writes down that the provider is asked to capture. before says that it was asked already.
 func (s *Service) announceCapture(ctx context.Context, orderID string) (p Payment, before bool, err error) {
-	err = s.announce(ctx, func(tx pgx.Tx) error {
+	err = s.announce(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		found := false
 		if p, found, err = ofOrder(ctx, tx, orderID); err != nil {
 			return err

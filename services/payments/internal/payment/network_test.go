@@ -113,3 +113,36 @@ func (n *network) Refund(ctx context.Context, c payment.RefundCall) error {
 func (n *network) Find(ctx context.Context, r payment.ChargeRef) (payment.Charge, error) {
 	return pass(n, "find", func() (payment.Charge, error) { return n.Gateway.Find(ctx, r) })
 }
+
+// moment is when a process dies, seen from a call to the provider.
+type moment int
+
+const (
+	beforeCall moment = iota
+	afterCall
+)
+
+// crash runs what ends with the death of its process around a call: what the process would have done next is not done.
+func crash(n *network, operation string, when moment, run func()) {
+	type death struct{}
+	die := func(op string) {
+		if op == operation {
+			panic(death{})
+		}
+	}
+	before, after := n.before, n.after
+	if when == beforeCall {
+		n.before = die
+	} else {
+		n.after = die
+	}
+	defer func() {
+		n.before, n.after = before, after
+		if r := recover(); r != nil {
+			if _, ok := r.(death); !ok {
+				panic(r)
+			}
+		}
+	}()
+	run()
+}

@@ -131,7 +131,7 @@ func fromRow(r db.Payment) Payment {
 func (p Payment) update(now time.Time) db.UpdatePaymentParams {
 	u := db.UpdatePaymentParams{
 		ID: p.ID, State: string(p.State), Captured: p.Captured, Refunded: p.Refunded, Reference: ptr(p.reference),
-		Attempt: int32(p.attempt), //nolint:gosec // Attempts are counted up one by one.
+		Attempt:      int32(p.attempt), //nolint:gosec // Attempts are counted up one by one.
 		AttemptUntil: ptr(p.attemptUntil), CaptureStartedAt: ptr(p.captureStartedAt), CancelledAt: ptr(p.cancelledAt),
 		UpdatedAt: now,
 	}

@@ -74,7 +74,7 @@ func (s *Service) Refund(ctx context.Context, req RefundRequest) (Refund, error)
 		r    Refund
 		look bool
 	)
-	err := s.announce(ctx, func(tx pgx.Tx) (err error) {
+	err := s.announce(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
 		if p, err = lock(ctx, tx, req.PaymentID); err != nil {
 			return err
 		}
@@ -208,7 +208,7 @@ func (s *Service) makeRefund(ctx context.Context, p Payment, r Refund, look bool
 		return r, failure
 	}
 	// The next call by the same key may go on at once: this one is over.
-	recordErr := s.record(ctx, func(tx pgx.Tx) error {
+	recordErr := s.record(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		now, err := lockRefund(ctx, tx, r)
 		if err != nil || now.State != RefundPending || !now.attemptUntil.Equal(r.attemptUntil) {
 			return err
@@ -224,7 +224,7 @@ func (s *Service) makeRefund(ctx context.Context, p Payment, r Refund, look bool
 
 // settleRefund records that the money was given back, or why the provider refused. Only the first answer counts.
 func (s *Service) settleRefund(ctx context.Context, r Refund, failure *errs.Error) (Refund, error) {
-	err := s.record(ctx, func(tx pgx.Tx) error {
+	err := s.record(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		before, err := lock(ctx, tx, r.PaymentID)
 		if err != nil {
 			return err
@@ -257,7 +257,7 @@ func (s *Service) refundRest(ctx context.Context, p Payment) (Payment, error) {
 		pending []Refund
 		rest    Refund
 	)
-	err := s.announce(ctx, func(tx pgx.Tx) (err error) {
+	err := s.announce(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
 		if p, err = lock(ctx, tx, p.ID); err != nil {
 			return err
 		}

@@ -67,16 +67,17 @@ func (s *Service) calling(ctx context.Context) (context.Context, context.CancelF
 }
 
 // announce runs a transaction that comes before a call to the provider, or needs none.
-func (s *Service) announce(ctx context.Context, fn func(tx pgx.Tx) error) error {
-	err := postgres.InTx(ctx, s.Pool, fn)
+func (s *Service) announce(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+	err := postgres.InTx(ctx, s.Pool, func(tx pgx.Tx) error { return fn(ctx, tx) })
 	if err == nil {
 		s.Wake()
 	}
 	return err
 }
 
-// record runs a transaction that comes after a call to the provider.
-func (s *Service) record(ctx context.Context, fn func(tx pgx.Tx) error) error {
+// record runs a transaction that comes after a call to the provider. The context of fn is not that of a caller who may
+// have given up.
+func (s *Service) record(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	return s.announce(ctx, fn)
@@ -147,7 +148,7 @@ func (s *Service) publish(
 
 // settle makes our books say what the provider's say, and returns the payment as it is then.
 func (s *Service) settle(ctx context.Context, id string, charge Charge) (p Payment, err error) {
-	err = s.record(ctx, func(tx pgx.Tx) error {
+	err = s.record(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		before, err := lock(ctx, tx, id)
 		if err != nil {
 			return err

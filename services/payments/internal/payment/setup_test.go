@@ -36,7 +36,7 @@ type bundle struct {
 }
 
 const (
-	timeout = 300 * time.Millisecond
+	timeout = 2 * time.Second
 	margin  = 10 * time.Second
 )
 
@@ -83,10 +83,12 @@ func (b *bundle) order(token string) *order {
 	return &order{bundle: b, id: id.New(id.Order), customer: id.New("cus"), token: token, amount: money.Of(1999, "EUR")}
 }
 
+func (o *order) request() payments.AuthorizeRequest {
+	return payments.AuthorizeRequest{OrderID: o.id, CustomerID: o.customer, Amount: o.amount, Token: o.token}
+}
+
 func (o *order) authorize() (payments.Authorization, error) {
-	return o.svc.Authorize(o.t.Context(), payments.AuthorizeRequest{
-		OrderID: o.id, CustomerID: o.customer, Amount: o.amount, Token: o.token,
-	})
+	return o.svc.Authorize(o.t.Context(), o.request())
 }
 
 func (o *order) capture() (payments.Captured, error) {
