@@ -59,7 +59,7 @@ func Main(args, environ []string, out, errOut io.Writer) int {
 
 func run(ctx context.Context, args, environ []string, out io.Writer) error {
 	commands := map[string]func(context.Context, []string, []string, io.Writer) error{
-		"up": up, "clean": clean, "temporal": temporal, "nats": nats, "ui": webUI,
+		"up": upCommand, "clean": cleanCommand, "temporal": temporalCommand, "nats": natsCommand, "ui": uiCommand,
 	}
 	if len(args) == 0 {
 		return misuse("a command is missing: up, clean, temporal, nats or ui (-h explains them)")

@@ -11,7 +11,7 @@ import (
 	"github.com/orderflow/orderflow/devstack/internal/ui"
 )
 
-func temporal(ctx context.Context, args, environ []string, out io.Writer) error {
+func temporalCommand(ctx context.Context, args, environ []string, out io.Writer) error {
 	flags := flag.NewFlagSet("temporal", flag.ContinueOnError)
 	// The URL is not a flag: it holds a password, and every user may list the flags of a process.
 	cfg := temporalserver.Config{DatabaseURL: lookup(environ, "DATABASE_URL", "")}
@@ -33,13 +33,13 @@ func temporal(ctx context.Context, args, environ []string, out io.Writer) error 
 	return temporalserver.Run(ctx, cfg)
 }
 
-func nats(ctx context.Context, args, environ []string, out io.Writer) error {
+func natsCommand(ctx context.Context, args, environ []string, out io.Writer) error {
 	flags := flag.NewFlagSet("nats", flag.ContinueOnError)
 	cfg := natsserver.Config{}
 	flags.IntVar(&cfg.Port, "port", 4222, "`port` for clients")
 	flags.IntVar(&cfg.MonitorPort, "monitor-port", 8222, "`port` of the monitoring page")
 	flags.StringVar(&cfg.StoreDir, "store", "", "`directory` of the streams")
-	sync := flags.String("sync", lookup(environ, "SYNC", "always"), "always, or the longest `duration` an acknowledged message may not be on the disk yet")
+	sync := flags.String("sync", lookup(environ, "SYNC", "1s"), "always, or the longest `duration` an acknowledged message may wait to be on the disk")
 	if err := parse(flags, args, out); err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func nats(ctx context.Context, args, environ []string, out io.Writer) error {
 	return natsserver.Run(ctx, cfg)
 }
 
-func webUI(ctx context.Context, args, environ []string, out io.Writer) error {
+func uiCommand(ctx context.Context, args, environ []string, out io.Writer) error {
 	flags := flag.NewFlagSet("ui", flag.ContinueOnError)
 	cfg := ui.Config{}
 	flags.IntVar(&cfg.Port, "port", 8233, "`port` to serve on")

@@ -13,7 +13,7 @@ import (
 	"github.com/orderflow/orderflow/devstack/internal/stack"
 )
 
-func up(ctx context.Context, args, environ []string, out io.Writer) error {
+func upCommand(ctx context.Context, args, environ []string, out io.Writer) error {
 	flags := flag.NewFlagSet("up", flag.ContinueOnError)
 	o := stack.Options{Environ: environ, Out: out, Colour: terminal(out) && lookup(environ, "NO_COLOR", "") == ""}
 	where(flags, &o)
@@ -63,7 +63,7 @@ func up(ctx context.Context, args, environ []string, out io.Writer) error {
 	return stack.Up(ctx, kill, o)
 }
 
-func clean(ctx context.Context, args, environ []string, out io.Writer) error {
+func cleanCommand(ctx context.Context, args, environ []string, out io.Writer) error {
 	flags := flag.NewFlagSet("clean", flag.ContinueOnError)
 	o := stack.Options{Environ: environ}
 	where(flags, &o)

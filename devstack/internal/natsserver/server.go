@@ -18,8 +18,10 @@ type Config struct {
 	MonitorPort int
 	StoreDir    string
 	// SyncInterval is the longest time an acknowledged message may wait in the kernel's page cache
-	// before it is on the disk. Losing the process never loses it; losing the machine may lose that
-	// much. Zero syncs before each acknowledgement.
+	// before it is on the disk. Losing the process never loses it, because a stream with one replica is
+	// written before it acknowledges; losing the machine may lose that much. Zero syncs before each
+	// acknowledgement, which took 25 times as long where it was measured (4,000 against 100,000
+	// messages a second).
 	SyncInterval time.Duration
 }
 

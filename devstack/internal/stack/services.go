@@ -67,6 +67,7 @@ func (s *stack) build(ctx context.Context) error {
 			Name:   "the build of " + svc.name,
 			Path:   "go",
 			Args:   []string{"build", "-o", s.program(svc), "./cmd/" + svc.name},
+			Env:    s.options.Environ,
 			Dir:    filepath.Join(s.root, svc.module),
 			Output: s.console.Lines("build"),
 		})

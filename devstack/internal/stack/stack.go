@@ -142,6 +142,11 @@ func prepare(ctx context.Context, o Options) (_ *stack, err error) {
 			return nil, err
 		}
 	}
+	if o.State != "" {
+		if info, err := os.Stat(filepath.Dir(o.State)); err != nil || !info.IsDir() {
+			return nil, fmt.Errorf("the directory of the state file %s is missing", o.State)
+		}
+	}
 	if s.externalURL = value(o.Environ, "DATABASE_URL"); s.externalURL != "" {
 		if _, err := postgres.ParseAdminURL(s.externalURL); err != nil {
 			return nil, err
