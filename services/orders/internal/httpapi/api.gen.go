@@ -9,9 +9,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -1093,12 +1091,9 @@ func (sh *strictHandler) CancelOrder(ctx echo.Context, id OrderID, params Cancel
 		err = ctx.Bind(&body)
 	}
 	if err != nil {
-		if !errors.Is(err, io.EOF) {
-			return err
-		}
-	} else {
-		request.Body = &body
+		return err
 	}
+	request.Body = &body
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.CancelOrder(ctx.Request().Context(), request.(CancelOrderRequestObject))
@@ -1150,56 +1145,56 @@ func (sh *strictHandler) ListOrderEvents(ctx echo.Context, id OrderID, params Li
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7Ft5jxu3Ff8qxDRAYmR0eo+ujALdpk6xreN17RYB6mwlauZJwyyHnJCclZWFvnvxSM4hibrstdEWyT/R",
-	"znDId/7eRT9GicwLKUAYHY0eowxoCsr+vEkhL6QBkSzfQsHpElJ8nIJOFCsMkyIaRTeaTIwqYUIWGSgg",
-	"JgOiaQ5EwS8laEMWVBMq9AIUpGQKM6mAUJESIU3GxNy+T6UAQueUiW4URzrJIKd4FIgyj0bvIzwguosj",
-	"sywgGkXaKCbm0WoVR69kQh0lm4T9IwNC01SB1kTOLF1SpaDwBKSNKWQHd26fuH3CGwUzUCASuC4KzkIy",
-	"+DFjSUaKeqHlKZNClsjzN2+//45cDs/6z9aZ2zxqFUcFVTQH4+X/Xam0VGHOJgI+mHFiV0wq/go6By/i",
-	"LrkxZCHVvSYzqcjwjGSyVDomC2ayRkkzxvE0JIzh1r+UoJZRHAmaI21u/zWqc/rhFYi5yaLRoD88i6Oc",
-	"ifpBSEMtK/obLLe5+YHeg7YUJZRzoukMiJFEQQHUjBpS72G5QXxlYXP24HfQRqLEnbmtMd4lfy+lQW2g",
-	"ORJtVJkYq54ZA54+I1KRKVXQ/UlUsnCe0AijxUgHOdlnRi0pDc8vDwvpFcuZCWuaUzVHLkWZT0GhqpVc",
-	"aCJFrfIuwXUpzGjJDWGaDPu7FMrtORuUshy9bNDvWzr9XzWVTBiYg7Jk3qID3fwZv7O7F9RkzeYsPVYm",
-	"1Vl7ZeIcb1solTt1yWRBmfnD6wnB/ztDt1YAxnBInbvbp2WBJvWaaEikSHVMLvqEGpJLbV6QiQJdSJF2",
-	"qF6KZEJSCRrRye66xx48fQdc2m2uwXr0GyWnHHL8mUhhQFidU8QVB2O9wq349mftMK3Z+ysFs2gU/a7X",
-	"4HXPvdW9al974iY2UUMWIAxZKCnmDo2uzs4vn3WtlP0WeMK1Q0tLUpoy3IDyN0oWoAxDBmaUa4ijovXo",
-	"MUqYWW6a/EH1xlEiS2FUAA9u3t2S54OLi86AUF5ktDNEYy6oMaDw/b/fX3f+dfc4XH0VBbblTMDgI8jB",
-	"74ah77ZWOu2ffEAhtaF8nMh0++uDHyuY+xh3gLxV2wHfO1orocROVeukNIpowquc/gyJwXO/oyIBzusI",
-	"e4JZKKB6i+TzY/x+i4rvEaFfKuVi4Smm6YW9Jc8ctKbz8LtCIuLtCLt/fXf7mvgVCMWUPFBeAmEOjacy",
-	"XcZEl0lGqCaTHgpe9/q9X0oqDDPLSUw8RhWcJj4PwlBmt6qjf2sLi989C9uTmCxsojGFORPaBUMhieZU",
-	"Zw6n9ltDxVkcedVXYgip/vuSzxjPQZh3hppSt9MxIQVYqNegHgBRfyrlvf2ROItxv2WeM2PAhQUOVEMa",
-	"yOLi6AcpXGZwgm5pjnYbgA9BciYQ8wUzupFkgoCJSDKTKqfGBbaLM5RCFQGv+v3LwdXV8Pzs8qx/dTVo",
-	"hcP+djiMMTvCdG8Hhp0NB5dB5HoeQq4NVXnuWmeEdPQaFjYin+oWh+nG7JFhTkUN2iY8gFoStObjOULa",
-	"tZE5qDFLN+P/8PebOLCxKe382u9c3TU/u+PRHzt3j/14MLzcDf16m6eXFA1AGZZwIFIklgVmINeHoqqV",
-	"7SsmwEIG/XDjPqqSl+rPmhSqFF1aCKFLdJyxkfcQqEzeGSpSl65QkgMVtkDxH2Fe4hI792eh5APDssWr",
-	"RKAuiM7kQjQV01q6eX6UaMedu8dBPDw/DwtTZ6womJiPaZMU7JNVlTtsGnLbBlrWXGkrcNCm+EKG/6lW",
-	"/5EWvPUeRArpmJpQSQiiqTltQZhIMWMqhzQmNUpiOJhRxiFdg6aUGugYZoP31qGzGpnHuobmfbrZgvJV",
-	"HDmGWnKQKh2/73euaGfWuXt8fnHAx053oF1OchwPb9zqhgEbQCvZHye4JiXZd9Jbt+pTfCCOjmPKyqdh",
-	"yUhD+aFvXKxcxVFZILOnSGDDNb1Htv3Tk72lnJDRrXmzI32/V9cKW6N9p3u/fKjKoxOSghOsoUoON/12",
-	"GftOlpY5+BZVXT51Qzul1NDdhLoyeP2UazKDBZnRxGhCp7I0hJmYTJcE926d0YiEpeGE1OWRrIU1X2uC",
-	"LNtgTa4Jp5iqAqb4JLO9D9tQUL6fsBnPMeh+G3T9Vs68yYwGrGUTIDlNwca1yqx0UGDuwWOoUs1oUYBA",
-	"jKxTYG+LXVqaTCr2K6ST7nHGbZfEkTW5fbluY29vPIcn2FyNhMdDojPtACa2mnoBOU9RzlXjh1NtXPfn",
-	"sCwsYTsZtwB9Gs9VPbPmbVv59KBv/9vfVYojfV9upIcXZ6dnhzY3vNgRx7EWGBeKJXCoYFhrFX+tSYVx",
-	"T1k5bKgH+Y8bka5Ru1NpX8ZQ/2tstKlBN5rHEoHaUAOYX+XgimKHeTOgplSgXxBKEs6QLp3JkqfE0Hss",
-	"BcDVN8w0Lb97IRcWwH6KpmChX6p7TNPET5ErsasauACRIiNxRBeUGYx1FehFcSTFOJO8VRC7pXUKaFFX",
-	"GUY5X45tsLTPml8pcPYAqqqjCw5mq752iWOEKoFUj9FFhJVLqMZeT6C2i/lSIO/IYYOz9rzCtsnXCFYw",
-	"KzHztXV9/fNBstTTnmD0Cdf6rRboR3RyAhGjUHKuaG71X1C1VaH6cmdHVEvBUMb3BjU0hwJkwSEYzEAp",
-	"qXQ4Ok9p6hpENa4wUZTm6Aq01fkKeCIT2qA57MgMqMmqU/2kJEh/k6rWcHZ+ddVCsLN+sPthmOHhDlo4",
-	"vF+Tf7698R6XoqHOWDW1kcp2GXzv+zBY+LjuKGhlrV6ZLcn4NC+EK2/rauDz2eHnS6I2y+xDDb2VtZeZ",
-	"3D75DWaQOrYtBR0TzjQmpSL1Rap2oVB3ybXwxazVoR3rJgkUBlLCNJkqWc4zQ4wk8IEmhi8twmZSgDYE",
-	"RDpqF8A23NqpbwVuvDXdc4Wab2k6M3NhYMblwtODgANKOx4G3X63j/KVBQhasGgUPe/2u88dFGRWdb2H",
-	"Qc9/OnqM5mBCSkgo56CIBm+a7oM6TrgapktuBbRmkYksgEzc0hFaCzUwcXtQzr0P5lamOV36mStm+3Ih",
-	"QDk23WdMips0GkWvmDa3FZvtofD7MF40S3pukriKDy7002VcGR79rhWGwSnedhdvy0rDm9cee9x4a61O",
-	"xj230c4rbpFJr6SW+rrk1mRejQKtUgOfEQyae/S3a4JqdRbtnPWeHyGRdepvBbqKszNPustfLLUmYzun",
-	"81VFPTMbFB3XDDiCEKCKsxNIcXcPTqflbmNOOuz398xIT5uNNulyYDqKjuwSVPvKTtB3bVhT2Bq3xpEu",
-	"85yqpXfaCi1jImCBwDdjCuOuHwCGI7VDVaZJWio69V1qhBvW3Jzpkh8RbyZu6Dwi1eQbDdhfd7CD/0EL",
-	"l9bG4GyGO1bPcBETzUScfNNMxJ+N/NmhhmXs25WI4DbtJHXa6d1swTRskTW06GfazFJDqss7IQi0YckV",
-	"IadC4MaNkyOw0I/ynR3aVOlPMl0+mQnWc5rVetw2qoTVlukPntb0Q2bfWF1GdWUU6Nvh21+d9vWv0IH+",
-	"s17oxtjGJa19n9fr1q5ddVr3rvZ9vX1Ry3I+7A+/pEBZKy1Cm98oI/9PhfyJ0OlyUEJFdUUPXzcJW++R",
-	"patW1raOFH8B83E4Ud1m+vzhZ6/JPEXseQumVELblHu3CHsOxu3kZ2c0qm7V7Y9HLswM+8MX66huMhBk",
-	"0jQ9JnZuiWmvNoxzLATacaW5M1odm9AciJHSJkFdcq3Rb+ygM96IKtU9wM3KBCNXPV+jXAFNl/6O4LDf",
-	"f0GoWBKJkco1jvyrs/5VEzqxnPIZ4VhIM/b7oTAmx0bi/hNE4lBgdHdyPtHi4/+9ILp2F2m1fbfuyzrt",
-	"b4Hz6QSatDT7W/z8GPi/1v6eN62RUJIptHBwkTFeYbhvXYdDBDxU/xIgGGzrzsRLt+4zItDJnYzPHsab",
-	"EeGeUrLqudZD2CcM74v2iBR1XOk7JpKn7XpztVr9JwAA//8=",
+	"7Ft7j9s2tv8qhG6BNqhsy8487ji4wJ3bmy5mN81kk10U2HTWpqVjix2KVElqHHfg7744JPWwTXvsPIrt",
+	"ov2nHlsiz/P3O4eHeYxSWZRSgDA6Gj9GOdAMlP14k0FRSgMiXb2FktMVZPh1BjpVrDRMimgc3WgyNaqC",
+	"KVnmoICYHIimBRAFv1SgDVlSTajQS1CQkRnMpQJCRUaENDkTC/t7JgUQuqBM9KM40mkOBcWtQFRFNH4f",
+	"4QbRXRyZVQnRONJGMbGI1us4eiVT6iTZFuxvORCaZQq0JnJu5ZIqA4U7oGxMoTq4cnfH3R3eKJiDApHC",
+	"dVlyFrLBjzlLc1I2D1qdcilkhTp/8/b778jl6Cx5tqnc9lbrOCqpogUYb//vKqWlCms2FfDBTFL7xLTW",
+	"r6QL8CbukxtDllLdazKXiozOSC4rpWOyZCZvnTRnHHdDwRgu/UsFahXFkaAFyubW35C6oB9egViYPBoP",
+	"k9FZHBVMNF+EPNSJor/AalebH+g9aCtRSjknms6BGEkUlEDNuBX1HlZbwtcRtmAPfgVtJFrchduG4n3y",
+	"10oa9AaGI9FGVamx7pkz4NkzIhWZUQX9n0RtC5cJrTE6ivRQk0Nh1LHS6PzyaSO9YgUzYU9zqhaopaiK",
+	"GSh0tZJLTaRoXN4n+FwGc1pxQ5gmo2SfQ7ndZ0tSVmCWDZPEyun/aqRkwsAClBXzFhPo5v/xPbt6SU3e",
+	"Ls6yY21S73XQJi7xdo1Sp1OfTJeUmf95PSX4fxfoNgrAGA6ZS3f7bVViSL0mGlIpMh2Ti4RQQwqpzQsy",
+	"VaBLKbIe1SuRTkkmQSM62VUPxIOX72ByBHLc7abBpvgbJWccCvyYSmFA2CCgCDQO1wale+Lbn7UDuXaz",
+	"rxTMo3H0X4MWwAfuVz2o17U7boMVNWQJwpClkmLh4Onq7PzyWd+a3S+BO1w7+LQiZRnDBSh/o2QJyjBU",
+	"YE65hjgqO189Rikzq+0ceNLfcZTKShgVAIibd7fk+fDiojcklJc57Y0wuktqDCj8/Z/vr3v/uHscrb+K",
+	"AstyJmD4EeLge6PQeztPunA4eYNSakP5JJXZ7ttPvqxg4UnvCfHW3Yx872StjRI7V22K0jqi5Vs5+xlS",
+	"g/t+R0UKnDeUe0JYKKB6R+TzY4BgR4rvEbJfKuXI8ZTQ9MbesWcBWtNF+LdSIgTu4eE/v7t9TfwTiM2U",
+	"PFBeAWEOnmcyW8VEV2lOqCbTARpeD5LBLxUVhpnVNCYetEpOU18YIbfZpZpyoLOEBfSBxfFpTJa28pjB",
+	"ggnt2FFIojnVuQOuw9FQaxZH3vW1GUKu/77ic8YLEOadoabS3fpMSAEW+zWoB0AamEl5bz+kLmLcZ1kU",
+	"zBhwPMGBasgCZV0c/SCFKxVO8C0tMG4D8CFIwQSSgGBGt5ZMETARSeZSFdQ4prs4QyvUlHiVJJfDq6vR",
+	"+dnlWXJ1NezwY7LLjzGWS1j/7cGws9HwMohcz0PIteUqr11nj5CPXsPSUvSpafG03FhOMiyyqMHYhAdQ",
+	"K4LRfLxGKLs2sgA1Ydk2W47+exsHthalvV+T3tVd+7E/Gf9v7+4xiYejy/3Qr3d1ekkxAJRhKQciRWpV",
+	"YAYK/RSrWtu+YgIsZNAPN+6lupqp/2xEoUrRlYUQusLEmRh5D4FW5Z2hInP1CyUFUGE7Fv8SFiqu0nN/",
+	"lko+MOxjvEsE+oLoXC5F20Jt1J/nR5l20rt7HMaj8/OwMXXOypKJxYS2RcEhW9W1w3Ygd2OgE821twIb",
+	"bZsvFPifGvUfGcE7v4PIIJtQE+oRQbRNqO0QUynmTBWQxaRBSaSDOWUcsg1oyqiBnmGWvHc2nTfIPNEN",
+	"NB/yzQ6Ur+PIKdSxg1TZ5H3Su6K9ee/u8fnFEzl2egLtS5LjdHjjnm4VsARa2/44w7UlyaGd3rqnPiUH",
+	"4ug4pax9WpWMNJQ/9Y7jynUcVSUqe4oFtlLTZ2Q3P73YO84JBd1GNjvRD2d147AN2fem98uHuj06oSg4",
+	"IRrq4nA7b1exP9rSsgB/ZtW0T/3QShk1dL+gri/e3OWazGFJ5jQ1mtCZrAxhJiazFcG1O3u0JmFZuCB1",
+	"dSTrYM3XmqDKlqzJNeEUS1XAEp/k9jDEnjAof8CwzedIut8GU79TM28rowF72RRIQTOwvFaHlQ4azH3x",
+	"GOpUc1qWIBAjmxLYx2KfViaXiv0K2bR/XHDbR+LIhtyhWreNtzdewxNirkHC4yHRhXYAEzunfAE7z9DO",
+	"9UkQp9q446CnbWEF26u4BejTdK77mY1s26mnh4n97/AxUxzp+2qrPLw4O706tLXhxR4ex15gUiqWwlMN",
+	"w8bZ8dea1Bj3OTuHLfeg/nFr0g1p9zrttwnUf5sYbXvQrdNkiUBtqAGsrwpwTbHDvDlQUynQLwglKWco",
+	"l85lxTNi6D22AuD6G2baM8B7IZcWwH6KZmChX6p7LNPET5FrseseuASRoSJxRJeUGeS6GvSiOJJikkve",
+	"aYjdo00JaFFXGUY5X00sWdrv2k8ZcPYAqu6jSw5mp792hWOELoFMTzBFhLVLqMfeLKB2m/lKoO6oYYuz",
+	"dr/SnptvCKxgXmHla/v65uODZJmXPUX2Cff6nSPQjzjJCTBGqeRC0cL6v6Rqp0P17c4eVsvAUMYPkhqG",
+	"Qwmy5BAkM1BKKh1m5xnN3AFRgytMlJU5ugPtnHwFMpEJbTAc9lQG1OT1rn50EpS/LVUbODu/uuog2FkS",
+	"PP0wzPDwCVqY3q/J39/e+IzLMFDnrB7jSGVPGfzZ99Ng4XndSdCpWr0zO5bxZV4IV9423cCXi8MvV0Rt",
+	"t9lPHeitbbzM5e7Ob7CC1LE9UtAx4UxjUSoy36RqR4W6T66Fb2atD+2cN02hNJARpslMyWqRG2IkgQ80",
+	"NXxlETaXArQhILJxtwG2dGvHwDW48c64zzVq/kjThZmjgTmXSy8PAg4o7XQY9pN+gvaVJQhasmgcPe8n",
+	"/ecOCnLrusHDcOBfHT9GCzAhJ6SUc1BEgw9N90LDE66H6ZNbAZ3hZCpLIFP36BijhRqYujUo5z4HC2vT",
+	"gq78EBarfbkUoJya7jUmxU0WjaNXTJvbWs3ulPh9GC/aRwZutLiOn3zQj5vxyfAseKMxDM68dk/xdqI0",
+	"vHiTsceNtzb6ZFxzF+2845a59E7quK9Pbk3u3SgwKjXwOUHSPOC/fSNV67No7/D3/AiLbEp/KzBVXJx5",
+	"0V39YqU1Ods7rq876rnZkui4w4AjBAGqODtBFHcZ4XRZ7rbmpKMkOTAjPW022pbLgekoJrIrUO1PdqS+",
+	"b8FGws64NY50VRRUrXzS1mgZEwFLBL45U8i7fgAYZmqHqkyTrFJ05k+pEW5Ye5WmT35EvJm6KfSY1KNw",
+	"DGB//8HeBBh2cGljLs7muGL9HT7ERDsiJ9+0I/JnY7936MAy9seViOC27CRN2enTbMk07Ig1suhnuspS",
+	"Q+rbPCEItLTkmpBTIXDrCsoRWOhn+y4Oban0fzJbfbYQbOY0603eNqqC9U7oDz9v6IfCvo26nOo6KDC3",
+	"w9fBet37YKEN/WuD0BWyrVtbh15vntu4h9XrXMQ69PbuzS2r+SgZ/ZYGZZ2yCGN+q438DzXyJ0Knq0EJ",
+	"FfWdPfy5LdgGjyxbd6q2TaT4E5iPw4n6etOXp5+DIfM5uOctmEoJbUvu/SYcOBi3k5+9bFRfszvMR45m",
+	"RsnoxSaqmxwEmbaHHlM7t8SyVxvGOTYCXV5pL5HW26a0AGKktEVQn1xrzBs76Iy3WKW+GLjdmSBzNfM1",
+	"yhXQbOUvDY6S5AWhYkUkMpU7OPI/nSVXLXViO+UrwomQZuLXQ2NMj2Xi5DMwcYgY3Z2cT4z4+PdHoht3",
+	"kY4i0uQPIv1dEmna8fQffPoxdHCt/UVw2iCjJDPo4OIyZ7zGdH+UHaYMeKj/qUCQfJuTipfuuS+ISCef",
+	"bHxxWm9Hhgday/oMthnKfka6X3ZHpujj2t8xkTzr9p/r9fpfAQAA//8=",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

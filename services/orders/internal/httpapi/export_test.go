@@ -1,0 +1,4 @@
+package httpapi
+
+// Asked is what handlers make of a decoded body.
+var Asked = asked

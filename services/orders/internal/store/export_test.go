@@ -1,0 +1,4 @@
+package store
+
+// ListStatement is the statement that ListOrders sends.
+var ListStatement = listStatement
