@@ -53,11 +53,11 @@ func printable(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
-// knownCountry asks for the one spelling: ParseRegion also takes lower case, three letters and UN M.49 numbers, and
-// renames what is deprecated.
+// knownCountry asks for the one spelling: ParseRegion also takes lower case, three letters, UN M.49 numbers and countries
+// that are no more.
 func knownCountry(code string) bool {
 	region, err := language.ParseRegion(code)
-	return err == nil && region.IsCountry() && region.String() == code && len(code) == 2 && code != "ZZ"
+	return err == nil && region.IsCountry() && region.Canonicalize().String() == code && len(code) == 2
 }
 
 var (

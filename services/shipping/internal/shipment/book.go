@@ -228,7 +228,7 @@ func (s *Service) submit(ctx context.Context, sh Shipment) (ticket string, err e
 // claim begins a submission and returns its name, or "" where one is under way already or none may begin. unanswered
 // is true where an earlier one is over and nobody wrote down what came of it.
 func (s *Service) claim(ctx context.Context, shipmentID string) (attempt string, unanswered bool, err error) {
-	_, err = s.change(ctx, shipmentID, func(sh *Shipment) ([]event, error) {
+	_, err = s.change(ctx, shipmentID, func(sh *Shipment) ([]news, error) {
 		attempt, unanswered = "", sh.attempt != ""
 		if sh.State != Booking || sh.cancelling || sh.ticket != "" || sh.attemptLive {
 			return nil, errUnchanged
@@ -244,7 +244,7 @@ func (s *Service) claim(ctx context.Context, shipmentID string) (attempt string,
 func (s *Service) release(ctx context.Context, shipmentID, attempt string) error {
 	ctx, cancel := s.detached(ctx)
 	defer cancel()
-	_, err := s.change(ctx, shipmentID, func(sh *Shipment) ([]event, error) {
+	_, err := s.change(ctx, shipmentID, func(sh *Shipment) ([]news, error) {
 		if sh.attempt != attempt {
 			return nil, errUnchanged
 		}
@@ -259,7 +259,7 @@ func (s *Service) release(ctx context.Context, shipmentID, attempt string) error
 func (s *Service) landed(ctx context.Context, shipmentID, ticket string) (Shipment, error) {
 	ctx, cancel := s.detached(ctx)
 	defer cancel()
-	return s.change(ctx, shipmentID, func(sh *Shipment) ([]event, error) {
+	return s.change(ctx, shipmentID, func(sh *Shipment) ([]news, error) {
 		if sh.ticket != "" {
 			return nil, errUnchanged
 		}
@@ -272,15 +272,14 @@ func (s *Service) landed(ctx context.Context, shipmentID, ticket string) (Shipme
 func (s *Service) confirm(ctx context.Context, sh Shipment, status Status) error {
 	ctx, cancel := s.detached(ctx)
 	defer cancel()
-	_, err := s.change(ctx, sh.ID, func(sh *Shipment) ([]event, error) {
+	_, err := s.change(ctx, sh.ID, func(sh *Shipment) ([]news, error) {
 		if sh.State != Booking || sh.cancelling {
 			return nil, errUnchanged
 		}
-		if err := sh.move(Booked); err != nil {
+		if err := sh.confirmed(status); err != nil {
 			return nil, err
 		}
-		sh.Carrier, sh.TrackingNumber = status.Carrier, status.TrackingNumber
-		return []event{shipping.EventBooked}, nil
+		return []news{sh.tell(shipping.EventBooked)}, nil
 	})
 	return err
 }
@@ -289,7 +288,7 @@ func (s *Service) confirm(ctx context.Context, sh Shipment, status Status) error
 func (s *Service) giveUp(ctx context.Context, sh Shipment, status Status) error {
 	ctx, cancel := s.detached(ctx)
 	defer cancel()
-	_, err := s.change(ctx, sh.ID, func(sh *Shipment) ([]event, error) {
+	_, err := s.change(ctx, sh.ID, func(sh *Shipment) ([]news, error) {
 		if sh.State != Booking {
 			return nil, errUnchanged
 		}
@@ -299,9 +298,9 @@ func (s *Service) giveUp(ctx context.Context, sh Shipment, status Status) error 
 		sh.cancelling, sh.ticketLive = false, false
 		if status.Stage == Refused {
 			sh.Refusal = &Refusal{Code: status.Refusal.Code, Message: status.Refusal.Message}
-			return []event{shipping.EventRefused}, nil
+			return []news{sh.tell(shipping.EventRefused)}, nil
 		}
-		return []event{shipping.EventCancelled}, nil
+		return []news{sh.tell(shipping.EventCancelled)}, nil
 	})
 	return err
 }

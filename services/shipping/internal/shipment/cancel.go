@@ -67,7 +67,7 @@ func (s *Service) cancelOne(ctx context.Context, orderID, fulfilmentID string) e
 
 // intend marks a shipment as being called off. It must be committed before the carrier is asked anything: from then on
 // no submission begins and no booking is confirmed.
-func intend(sh *Shipment) ([]event, error) {
+func intend(sh *Shipment) ([]news, error) {
 	switch {
 	case sh.underWay():
 		return nil, shipping.ErrDispatched
@@ -111,7 +111,7 @@ func (s *Service) callOff(ctx context.Context, sh Shipment) error {
 	if ticket != "" {
 		err := s.carrier.Cancel(ctx, ticket)
 		if errors.Is(err, shipping.ErrDispatched) {
-			return errors.Join(err, s.tooLate(ctx, sh.ID))
+			return s.tooLate(ctx, sh, ticket, err)
 		}
 		if err != nil {
 			return err
@@ -119,7 +119,7 @@ func (s *Service) callOff(ctx context.Context, sh Shipment) error {
 	}
 	ctx, cancel := s.detached(ctx)
 	defer cancel()
-	_, err := s.change(ctx, sh.ID, func(sh *Shipment) ([]event, error) {
+	_, err := s.change(ctx, sh.ID, func(sh *Shipment) ([]news, error) {
 		if sh.ticket != "" && sh.ticket != ticket {
 			// It arrived after all, just now.
 			return nil, shipping.ErrOutcomeUnknown
@@ -131,25 +131,44 @@ func (s *Service) callOff(ctx context.Context, sh Shipment) error {
 		if err := sh.move(Cancelled); err != nil {
 			return nil, err
 		}
-		return []event{shipping.EventCancelled}, nil
+		return []news{sh.tell(shipping.EventCancelled)}, nil
 	})
 	return err
 }
 
-// tooLate withdraws the intent to call a shipment off, because the carrier has the parcel.
-func (s *Service) tooLate(ctx context.Context, shipmentID string) error {
+// tooLate withdraws the intent to call a shipment off, because the carrier has the parcel, and returns why. Where Book
+// has not come to an end, our books learn here what it would have learnt: it may not come again.
+func (s *Service) tooLate(ctx context.Context, sh Shipment, ticket string, why error) error {
+	var status Status
+	if sh.State == Booking {
+		var err error
+		if status, err = s.carrier.Status(ctx, ticket); err != nil {
+			return err
+		}
+		if status.Stage != Confirmed {
+			return shipping.ErrOutcomeUnknown
+		}
+	}
 	ctx, cancel := s.detached(ctx)
 	defer cancel()
-	_, err := s.change(ctx, shipmentID, func(sh *Shipment) ([]event, error) {
-		sh.cancelling = false
-		if sh.State != Booked {
-			// Book has yet to learn the tracking number.
-			return nil, nil
+	_, err := s.change(ctx, sh.ID, func(sh *Shipment) (told []news, err error) {
+		if !sh.cancelling {
+			return nil, errUnchanged
+		}
+		sh.cancelling, sh.attempt, sh.ticket, sh.ticketLive = false, "", ticket, true
+		if sh.State == Booking {
+			if err := sh.confirmed(status); err != nil {
+				return nil, err
+			}
+			told = append(told, sh.tell(shipping.EventBooked))
 		}
 		if err := sh.move(Dispatched); err != nil {
 			return nil, err
 		}
-		return []event{shipping.EventDispatched}, nil
+		return append(told, sh.tell(shipping.EventDispatched)), nil
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return why
 }

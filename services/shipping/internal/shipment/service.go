@@ -122,9 +122,9 @@ func (s *Service) rows(ctx context.Context, f Filter, after page.Position, limit
 	}
 }
 
-// change is the one way a shipment's row changes: locked, altered by edit, and written together with the events that
+// change is the one way a shipment's row changes: locked, altered by edit, and written together with the news that
 // edit returns. An edit that finds nothing to do returns unchanged; the row is then returned as it is.
-func (s *Service) change(ctx context.Context, id string, edit func(*Shipment) ([]event, error)) (Shipment, error) {
+func (s *Service) change(ctx context.Context, id string, edit func(*Shipment) ([]news, error)) (Shipment, error) {
 	var sh Shipment
 	var published bool
 	err := postgres.InTx(ctx, s.pool, func(tx pgx.Tx) error {
@@ -143,7 +143,7 @@ func (s *Service) change(ctx context.Context, id string, edit func(*Shipment) ([
 }
 
 func (s *Service) changeTx(
-	ctx context.Context, tx pgx.Tx, id string, edit func(*Shipment) ([]event, error),
+	ctx context.Context, tx pgx.Tx, id string, edit func(*Shipment) ([]news, error),
 ) (sh Shipment, published bool, err error) {
 	q := s.queries.WithTx(tx)
 	row, err := q.LockShipment(ctx, id)
@@ -151,7 +151,7 @@ func (s *Service) changeTx(
 		return Shipment{}, false, missing(err)
 	}
 	sh = fromRow(row.Shipment, row.AttemptLive)
-	events, err := edit(&sh)
+	told, err := edit(&sh)
 	if errors.Is(err, errUnchanged) {
 		return sh, false, nil
 	}
@@ -163,16 +163,20 @@ func (s *Service) changeTx(
 		return Shipment{}, false, fmt.Errorf("update shipment %s: %w", id, err)
 	}
 	sh.UpdatedAt = at.UTC()
-	list := make([]cloudevents.Event, len(events))
-	for i, e := range events {
-		if list[i], err = e.New(sh.OrderID, sh.UpdatedAt, sh.changed()); err != nil {
+	list := make([]cloudevents.Event, len(told))
+	for i, n := range told {
+		if list[i], err = n.event.New(sh.OrderID, sh.UpdatedAt, n.data); err != nil {
 			return Shipment{}, false, err
 		}
 	}
 	return sh, len(list) > 0, outbox.Append(ctx, tx, list...)
 }
 
-type event = contract.Event[shipping.Changed]
+// news is an event about a shipment as it was when the event happened.
+type news struct {
+	event contract.Event[shipping.Changed]
+	data  shipping.Changed
+}
 
 // errUnchanged is how an edit says that there is nothing to write.
 var errUnchanged = errors.New("shipment: unchanged")

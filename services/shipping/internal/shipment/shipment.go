@@ -1,13 +1,10 @@
-// Package shipment books parcels with a carrier and calls them off. It owns the states of a shipment and the one hard
-// rule of this service: what our books say and what the carrier's books say agrees as soon as nobody is at work on a
-// shipment, whoever crashed, raced or answered late in between (concurrency.md tells how). It must not know about HTTP,
-// Temporal, or which carrier it talks to.
 package shipment
 
 import (
 	"slices"
 	"time"
 
+	"github.com/orderflow/orderflow/pkg/contract"
 	"github.com/orderflow/orderflow/pkg/errs"
 	"github.com/orderflow/orderflow/services/shipping"
 	"github.com/orderflow/orderflow/services/shipping/internal/store/db"
@@ -136,15 +133,24 @@ func (s *Shipment) refusal() error {
 	return errs.New(errs.Declined, s.Refusal.Code, s.Refusal.Message)
 }
 
-func (s *Shipment) changed() shipping.Changed {
-	c := shipping.Changed{
+// confirmed makes the shipment what the carrier says it is.
+func (s *Shipment) confirmed(by Status) error {
+	if err := s.move(Booked); err != nil {
+		return err
+	}
+	s.Carrier, s.TrackingNumber = by.Carrier, by.TrackingNumber
+	return nil
+}
+
+func (s *Shipment) tell(event contract.Event[shipping.Changed]) news {
+	data := shipping.Changed{
 		ShipmentID: s.ID, OrderID: s.OrderID, FulfilmentID: s.FulfilmentID, Warehouse: s.Warehouse,
 		State: string(s.State), Carrier: s.Carrier, TrackingNumber: s.TrackingNumber,
 	}
 	if s.Refusal != nil {
-		c.Code, c.Message = s.Refusal.Code, s.Refusal.Message
+		data.Code, data.Message = s.Refusal.Code, s.Refusal.Message
 	}
-	return c
+	return news{event: event, data: data}
 }
 
 func fromRow(r db.Shipment, attemptLive bool) Shipment {
