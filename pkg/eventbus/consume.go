@@ -63,8 +63,8 @@ type Consumer struct {
 }
 
 // Consume handles the consumer's events until ctx ends; then it takes no more, waits for the handlers that run, and
-// returns nil. It waits for a stream that does not exist and for a server that is away, and goes on when they are back. It
-// returns an error only for a consumer that is not complete, or when the connection was closed by this program.
+// returns nil. It waits for a stream that does not exist and for a server that is away, and goes on when they are back.
+// It returns an error only for a consumer that is not complete, or when the connection was closed by this program.
 func Consume(ctx context.Context, js jetstream.JetStream, log *slog.Logger, c Consumer) error {
 	if c.Stream == "" || c.Durable == "" || c.Handle == nil {
 		return errors.New("eventbus: a consumer needs a stream, a durable name and a handler")
@@ -233,7 +233,7 @@ func (r *run) retry(ctx context.Context, msg jetstream.Msg) time.Duration {
 	r.Metrics.retries.WithLabelValues(r.Durable).Inc()
 	tries := 1
 	if meta, err := msg.Metadata(); err == nil {
-		tries = int(min(meta.NumDelivered, 100)) //nolint:gosec // small
+		tries = int(min(meta.NumDelivered, 100))
 	}
 	delay := backOff(tries, firstRetry, lastRetry)
 	if err := msg.NakWithDelay(delay); err != nil {

@@ -70,8 +70,8 @@ func Connect(ctx context.Context, url, name string, log *slog.Logger) (*nats.Con
 // operators have set them. It does not try again while NATS is away; the caller does.
 //
 // The stream keeps events for seven days. It has no limit in bytes, because a stream that is full drops its oldest
-// event, which may be an order that was accepted; when the server's storage is used up, publishing fails, and the events
-// wait in the outbox.
+// event, which may be an order that was accepted; when the server's storage is used up, publishing fails, and the
+// events wait in the outbox.
 func EnsureStream(ctx context.Context, js jetstream.JetStream, stream contract.Stream) error {
 	return ensureStream(ctx, js, stream, retention)
 }

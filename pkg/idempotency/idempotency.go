@@ -1,6 +1,6 @@
 // Package idempotency makes an unsafe request safe to repeat: the answer is stored in the transaction that does the
-// work, under the caller's key, and a repetition gets the stored answer. It must not know HTTP; the middleware that reads
-// the Idempotency-Key header puts a Request into the context.
+// work, under the caller's key, and a repetition gets the stored answer. It must not know HTTP; the middleware that
+// reads the Idempotency-Key header puts a Request into the context.
 package idempotency
 
 import (
@@ -68,8 +68,8 @@ func FromContext(ctx context.Context) (Request, bool) {
 }
 
 // Run runs fn in one transaction and stores its result, as JSON, in that transaction under the Request in ctx. If a
-// result is already stored, fn does not run, and the stored one is returned with replayed set. Without a Request in ctx,
-// Run is postgres.InTx.
+// result is already stored, fn does not run, and the stored one is returned with replayed set. Without a Request in
+// ctx, Run is postgres.InTx.
 //
 // It returns ErrInUse while another request with the key runs, ErrReused if the key was used with another fingerprint,
 // and what postgres.InTx returns. If fn fails, its error is returned and nothing is stored, so the caller may try again

@@ -65,7 +65,8 @@ func (r *Relay) every(ctx context.Context, interval time.Duration, what string, 
 	}
 }
 
-// observe measures the backlog. It does so apart from publishing, because it matters most when nothing can be published.
+// observe measures the backlog. It does so apart from publishing, because it matters most when nothing can be
+// published.
 func (r *Relay) observe(ctx context.Context) error {
 	var rows, age float64
 	err := r.pool.QueryRow(ctx, `

@@ -1,7 +1,7 @@
 // Package outbox publishes events if, and only if, the transaction that they tell of was committed: Append writes them
-// into a table in that transaction, and the Relay brings them from there to NATS JetStream, at least once. The event's id
-// is the message's id, so that the stream drops what a crash made the relay send again. It must not know what an event
-// means.
+// into a table in that transaction, and the Relay brings them from there to NATS JetStream, at least once. The event's
+// id is the message's id, so that the stream drops what a crash made the relay send again. It must not know what an
+// event means.
 //
 // Events of one transaction, and of transactions that waited for each other, are published in order, as long as one
 // relay runs. With several relays, or after a failure, the order may change; consumers must not rely on it.

@@ -27,6 +27,10 @@ const (
 	// between its commit and its wake-up call.
 	defaultPoll = 5 * time.Second
 
+	// settle is when the relay looks again after it has found events: transactions at work at the same time as one that
+	// notified did not notify themselves.
+	settle = 50 * time.Millisecond
+
 	// ackTimeout limits the wait for the stream's acknowledgements of a batch. It is well below the time after which
 	// PostgreSQL ends an idle transaction.
 	ackTimeout = 10 * time.Second
@@ -118,6 +122,9 @@ func (r *Relay) Run(ctx context.Context) error {
 		case claimed == batchSize:
 			failures = 0
 			continue // there may be more
+		case claimed > 0:
+			failures = 0
+			timer = time.NewTimer(min(settle, r.poll))
 		default:
 			failures = 0
 			timer = time.NewTimer(r.poll)
@@ -143,8 +150,8 @@ type record struct {
 	payload []byte
 }
 
-// batch publishes up to batchSize events and returns how many it claimed. It returns an error if not all of them could be
-// published and marked.
+// batch publishes up to batchSize events and returns how many it claimed. It returns an error if not all of them could
+// be published and marked.
 //
 // The claim is held, as row locks, until the events are marked. If the relay dies before, the locks vanish and the next
 // one publishes the events again, under the same message ids.

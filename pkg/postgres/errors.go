@@ -36,8 +36,8 @@ const (
 
 // Interpret is the one place that turns the driver's errors into failures of pkg/errs: what says that the database is
 // down, shutting down, starting, read-only, out of resources, or busy with conflicting transactions becomes
-// errs.Unavailable with the cause. Everything else, such as a broken constraint, a failure of pkg/errs or the end of the
-// caller's context, is returned unchanged.
+// errs.Unavailable with the cause. Everything else, such as a broken constraint, a failure of pkg/errs or the end of
+// the caller's context, is returned unchanged.
 func Interpret(err error) error {
 	if err == nil {
 		return nil
@@ -80,8 +80,10 @@ func isAborted(err error) bool {
 // isRefused reports whether a commit that failed with err has certainly not happened: it was never sent, or PostgreSQL
 // answered it.
 func isRefused(err error) bool {
-	pgErr, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && pgErr.SeverityUnlocalized == "ERROR" || errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err)
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok && pgErr.SeverityUnlocalized == "ERROR" {
+		return true
+	}
+	return errors.Is(err, pgx.ErrTxCommitRollback) || pgconn.SafeToRetry(err)
 }
 
 // isUnreachable reports whether err says that the database cannot be used now.

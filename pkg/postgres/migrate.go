@@ -13,7 +13,8 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// Migrations is one independently versioned part of a schema: a service's own tables, or those of a package that it uses.
+// Migrations is one independently versioned part of a schema: a service's own tables, or those of a package that it
+// uses.
 type Migrations struct {
 	// Name is unique in a database and part of the name of the version table, "goose_<name>".
 	Name string
@@ -23,10 +24,10 @@ type Migrations struct {
 
 // Files returns the folder of FS that holds the SQL files.
 func (m Migrations) Files() (fs.FS, error) {
-	if info, err := fs.Stat(m.FS, "migrations"); err != nil || !info.IsDir() {
-		return m.FS, nil
+	if info, err := fs.Stat(m.FS, "migrations"); err == nil && info.IsDir() {
+		return fs.Sub(m.FS, "migrations")
 	}
-	return fs.Sub(m.FS, "migrations")
+	return m.FS, nil
 }
 
 // Migrate brings the database up to date, one set after the other, in the order given. Processes that start at the same

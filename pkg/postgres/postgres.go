@@ -29,8 +29,8 @@ const (
 // on a dsn that cannot be read: connections are made when they are first needed, so that a service can start before
 // its database. Ask pool.Ping whether the database can be reached.
 //
-// Every session runs in UTC, and every timestamp is scanned in UTC. Statements are cancelled after 30 s and transactions
-// that do nothing for 60 s are ended, unless the dsn says otherwise.
+// Every session runs in UTC, and every timestamp is scanned in UTC. Statements are cancelled after 30 s and
+// transactions that do nothing for 60 s are ended, unless the dsn says otherwise.
 func Open(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -72,9 +72,9 @@ func setDefault(params map[string]string, name, value string) {
 // attempts is how often InTx runs a transaction that PostgreSQL aborts in favour of another one.
 const attempts = 5
 
-// InTx runs fn in a transaction at PostgreSQL's default isolation level and commits it; if fn fails or panics, everything
-// is rolled back. fn runs again, up to five times in all, when PostgreSQL aborts the transaction because of a deadlock or
-// a serialization conflict; so it must have no effect outside of the transaction.
+// InTx runs fn in a transaction at PostgreSQL's default isolation level and commits it; if fn fails or panics,
+// everything is rolled back. fn runs again, up to five times in all, when PostgreSQL aborts the transaction because of
+// a deadlock or a serialization conflict; so it must have no effect outside of the transaction.
 //
 // Errors pass through Interpret. A commit whose answer was lost returns errs.OutcomeUnknown.
 func InTx(ctx context.Context, pool *pgxpool.Pool, fn func(tx pgx.Tx) error) error {

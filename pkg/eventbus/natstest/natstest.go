@@ -17,24 +17,24 @@ import (
 
 // Server is a NATS server of one test.
 type Server struct {
-	t       testing.TB
+	tb      testing.TB
 	options server.Options
 	server  *server.Server
 }
 
 // Start starts a server that keeps its streams in a folder of the test and stops when the test ends.
-func Start(t testing.TB) *Server {
-	t.Helper()
-	s := &Server{t: t, options: server.Options{
+func Start(tb testing.TB) *Server {
+	tb.Helper()
+	s := &Server{tb: tb, options: server.Options{
 		Host:      "127.0.0.1",
-		Port:      freePort(t),
+		Port:      freePort(tb),
 		JetStream: true,
-		StoreDir:  t.TempDir(),
+		StoreDir:  tb.TempDir(),
 		NoLog:     true,
 		NoSigs:    true,
 	}}
 	s.Restart()
-	t.Cleanup(s.Kill)
+	tb.Cleanup(s.Kill)
 	return s
 }
 
@@ -45,15 +45,15 @@ func (s *Server) URL() string {
 
 // JetStream returns a client on a connection of its own, closed when the test ends.
 func (s *Server) JetStream() jetstream.JetStream {
-	s.t.Helper()
-	nc, err := eventbus.Connect(s.t.Context(), s.URL(), s.t.Name(), slog.New(slog.DiscardHandler))
+	s.tb.Helper()
+	nc, err := eventbus.Connect(s.tb.Context(), s.URL(), s.tb.Name(), slog.New(slog.DiscardHandler))
 	if err != nil {
-		s.t.Fatalf("natstest: %v", err)
+		s.tb.Fatalf("natstest: %v", err)
 	}
-	s.t.Cleanup(nc.Close)
+	s.tb.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
 	if err != nil {
-		s.t.Fatalf("natstest: %v", err)
+		s.tb.Fatalf("natstest: %v", err)
 	}
 	return js
 }
@@ -66,34 +66,34 @@ func (s *Server) Kill() {
 
 // Restart starts the server again after Kill, on the same port and the same streams.
 func (s *Server) Restart() {
-	s.t.Helper()
+	s.tb.Helper()
 	options := s.options // the server writes into it
 	running, err := server.NewServer(&options)
 	if err != nil {
-		s.t.Fatalf("natstest: %v", err)
+		s.tb.Fatalf("natstest: %v", err)
 	}
 	running.Start()
 	if !running.ReadyForConnections(20 * time.Second) {
-		s.t.Fatalf("natstest: the server at %s did not start", s.URL())
+		s.tb.Fatalf("natstest: the server at %s did not start", s.URL())
 	}
 	s.server = running
 }
 
 // freePort returns a port that the kernel gives to no outgoing connection, so that it is still free when the server
 // comes back to it.
-func freePort(t testing.TB) int {
-	t.Helper()
+func freePort(tb testing.TB) int {
+	tb.Helper()
 	for range 100 {
 		port := 12_000 + rand.IntN(20_000) //nolint:gosec // not a secret
-		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err != nil {
 			continue
 		}
 		if err := listener.Close(); err != nil {
-			t.Fatalf("natstest: %v", err)
+			tb.Fatalf("natstest: %v", err)
 		}
 		return port
 	}
-	t.Fatal("natstest: found no free port")
+	tb.Fatal("natstest: found no free port")
 	return 0
 }

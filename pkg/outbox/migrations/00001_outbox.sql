@@ -12,10 +12,15 @@ create table outbox (
 -- What the relay looks for stays small and near, however long the table gets.
 create index outbox_unpublished on outbox (seq) where published_at is null;
 
+-- A commit that notifies holds a lock that is one for the whole server, and so keeps all others that notify from sharing
+-- a flush of the log. Therefore only one transaction at a time does. The relay looks again shortly after, for those that
+-- were at work at the same time; and a process that runs a relay wakes it by itself.
 -- +goose StatementBegin
 create function outbox_notify() returns trigger language plpgsql as $$
 begin
-    notify outbox;
+    if pg_try_advisory_xact_lock(hashtextextended('outbox_notify', 0)) then
+        notify outbox;
+    end if;
     return null;
 end
 $$;

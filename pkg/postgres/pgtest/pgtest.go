@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,46 +42,46 @@ const (
 // New returns a pool on a fresh database with these migrations applied. The pool is closed and the database dropped
 // when the test ends, so everything that uses the pool must have stopped by then; a connection that is still in use
 // fails the test.
-func New(t testing.TB, sets ...postgres.Migrations) *pgxpool.Pool {
-	t.Helper()
-	pool, err := postgres.Open(context.WithoutCancel(t.Context()), DSN(t, sets...))
+func New(tb testing.TB, sets ...postgres.Migrations) *pgxpool.Pool {
+	tb.Helper()
+	pool, err := postgres.Open(context.WithoutCancel(tb.Context()), DSN(tb, sets...))
 	if err != nil {
-		t.Fatalf("pgtest: %v", err)
+		tb.Fatalf("pgtest: %v", err)
 	}
-	t.Cleanup(func() { closePool(t, pool) })
+	tb.Cleanup(func() { closePool(tb, pool) })
 	return pool
 }
 
 // DSN is New for tests that open the database themselves: it returns the URL of a fresh database.
-func DSN(t testing.TB, sets ...postgres.Migrations) string {
-	t.Helper()
+func DSN(tb testing.TB, sets ...postgres.Migrations) string {
+	tb.Helper()
 	admin, err := server()
 	if err != nil {
-		t.Fatalf("pgtest: %v", err)
+		tb.Fatalf("pgtest: %v", err)
 	}
 	template, err := admin.template(sets)
 	if err != nil {
-		t.Fatalf("pgtest: make the template database: %v", err)
+		tb.Fatalf("pgtest: make the template database: %v", err)
 	}
 	name := testPrefix + strconv.FormatInt(time.Now().Unix(), 10) + "_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	// Copying files beats replaying them through the log: 50 ms instead of 150 ms.
 	if err := admin.exec("create database " + name + " template " + template + " strategy file_copy"); err != nil {
-		t.Fatalf("pgtest: clone the template database: %v", err)
+		tb.Fatalf("pgtest: clone the template database: %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := admin.exec("drop database " + name + " with (force)"); err != nil {
-			t.Errorf("pgtest: drop the test database: %v", err)
+			tb.Errorf("pgtest: drop the test database: %v", err)
 		}
 	})
 	return admin.url(name)
 }
 
 // closePool closes the pool, which would wait for ever for a connection that the test never gives back.
-func closePool(t testing.TB, pool *pgxpool.Pool) {
-	t.Helper()
+func closePool(tb testing.TB, pool *pgxpool.Pool) {
+	tb.Helper()
 	for deadline := time.Now().Add(5 * time.Second); pool.Stat().AcquiredConns() > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Errorf("pgtest: the test ended with %d database connections in use", pool.Stat().AcquiredConns())
+			tb.Errorf("pgtest: the test ended with %d database connections in use", pool.Stat().AcquiredConns())
 			return
 		}
 	}
@@ -91,6 +92,7 @@ func closePool(t testing.TB, pool *pgxpool.Pool) {
 type instance struct {
 	dsn      string
 	external bool
+	keeper   *os.File // kept reachable: the garbage collector would close it, and that stops the server
 
 	mu        sync.Mutex
 	templates map[string]struct{}
@@ -201,7 +203,7 @@ func dropAbandoned(ctx context.Context, conn *pgx.Conn) error {
 func fingerprint(sets []postgres.Migrations) (string, error) {
 	h := sha256.New()
 	for _, set := range sets {
-		fmt.Fprintf(h, "%q\n", set.Name)
+		_, _ = fmt.Fprintf(h, "%q\n", set.Name) // a hash takes everything
 		files, err := set.Files()
 		if err != nil {
 			return "", err
@@ -215,7 +217,7 @@ func fingerprint(sets []postgres.Migrations) (string, error) {
 			if err != nil {
 				return "", err
 			}
-			fmt.Fprintf(h, "%q %q\n", name, content)
+			_, _ = fmt.Fprintf(h, "%q %q\n", name, content)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12]), nil

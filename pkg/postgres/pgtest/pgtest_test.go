@@ -24,9 +24,8 @@ func TestMain(m *testing.M) {
 }
 
 func notes(text string) postgres.Migrations {
-	return postgres.Migrations{Name: "notes", FS: fstest.MapFS{"migrations/00001_notes.sql": {Data: []byte(
-		"-- +goose Up\ncreate table note(text text not null);\ninsert into note values ('" + text + "');\n"),
-	}}}
+	sql := "-- +goose Up\ncreate table note(text text not null);\ninsert into note values ('" + text + "');\n"
+	return postgres.Migrations{Name: "notes", FS: fstest.MapFS{"migrations/00001_notes.sql": {Data: []byte(sql)}}}
 }
 
 func TestParallelTestsSeeOnlyTheirOwnData(t *testing.T) {
@@ -59,7 +58,7 @@ func TestOtherMigrationsGetAnotherTemplate(t *testing.T) {
 func TestDatabaseIsDroppedWhenItsTestEnds(t *testing.T) {
 	t.Parallel()
 	var name string
-	t.Run("a test", func(t *testing.T) { //nolint:paralleltest // the outer test looks at what is left of it
+	t.Run("a test", func(t *testing.T) {
 		require.NoError(t, pgtest.New(t, notes("x")).QueryRow(t.Context(), "select current_database()").Scan(&name))
 	})
 	var left int
@@ -79,7 +78,7 @@ func TestNothingIsLeftBehindByATestProcessThatIsKilled(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	// The server runs as another user, who must be able to reach and remove its folder.
-	require.NoError(t, os.Chmod(dir, 0o777)) //nolint:gosec // see above
+	require.NoError(t, os.Chmod(dir, 0o777))
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	ready := filepath.Join(dir, "ready")

@@ -22,15 +22,10 @@ var errNotInstalled = errors.New("PostgreSQL was not found: install it (Debian: 
 
 // server is the one server of this test process. Starting one per test would take a second each.
 var server = sync.OnceValues(func() (*instance, error) {
-	templates := map[string]struct{}{}
 	if dsn := os.Getenv("TEST_DATABASE_URL"); dsn != "" {
-		return &instance{dsn: dsn, external: true, templates: templates}, nil
+		return &instance{dsn: dsn, external: true, templates: map[string]struct{}{}}, nil
 	}
-	local, err := start()
-	if err != nil {
-		return nil, err
-	}
-	return &instance{dsn: local, templates: templates}, nil
+	return start()
 })
 
 // keeper runs the server for as long as its standard input is open. The other end belongs to the test process alone, so
@@ -55,18 +50,15 @@ fi
 cd / && rm -rf "$2"
 `
 
-// keeperInput is kept reachable, because the garbage collector would close it, and that stops the server.
-var keeperInput *os.File
-
-// start starts a server that only this process and its children use, and returns its address.
-func start() (string, error) {
+// start starts a server that only this process and its children use.
+func start() (*instance, error) {
 	bin, err := findBinaries()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	dir, err := os.MkdirTemp(parentDir(), "orderflow-pgtest-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	attr := &syscall.SysProcAttr{
 		// Ctrl-C goes to the whole group of the test process; the keeper must live on to clean up.
@@ -75,27 +67,28 @@ func start() (string, error) {
 	if os.Geteuid() == 0 {
 		// PostgreSQL refuses to run as root.
 		if attr.Credential, err = unprivileged(); err != nil {
-			return "", err
+			return nil, err
 		}
 		if err := os.Chown(dir, int(attr.Credential.Uid), int(attr.Credential.Gid)); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	stdin, input, err := os.Pipe()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", keeper, "keeper", bin, dir)
+	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", keeper, "keeper", bin, dir) //nolint:gosec // both were found above
 	cmd.Dir, cmd.Stdin, cmd.SysProcAttr = dir, stdin, attr
 	if err := cmd.Start(); err != nil {
-		return "", fmt.Errorf("start PostgreSQL: %w", err)
+		return nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	_ = stdin.Close()
-	keeperInput = input
 
 	address := url.URL{Scheme: "postgres", Path: "/postgres"}
 	address.RawQuery = url.Values{"host": {dir}, "user": {"postgres"}, "sslmode": {"disable"}}.Encode()
-	return address.String(), waitUntilReady(address.String(), dir)
+	return &instance{
+		dsn: address.String(), keeper: input, templates: map[string]struct{}{},
+	}, waitUntilReady(address.String(), dir)
 }
 
 // parentDir returns the folder for temporary files, unless a socket's address, which has about 100 bytes, would not
