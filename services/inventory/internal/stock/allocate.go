@@ -19,42 +19,62 @@ type Available struct {
 }
 
 // Allocate decides which warehouse gives what. It takes everything from the first warehouse, by priority, that has
-// everything; else from as few warehouses as it finds by asking at each step the one that helps most, in which case the
-// quantity of a line may be split. Every line names another SKU. The fulfilments are in order of the warehouses'
+// everything; else from as few warehouses as it finds by choosing at each step the one that helps most. A line is split
+// only where none of those has all of it. Every line names another SKU. The fulfilments are in order of the warehouses'
 // priority, each with its lines in the order asked for. If anything is short nothing is allocated: ok is false.
 func Allocate(lines []inventory.Line, stock []Available) (fulfilments []inventory.Fulfilment, ok bool) {
+	chosen := choose(lines, candidatesOf(stock))
+	if chosen == nil {
+		return nil, false
+	}
+	for _, l := range lines {
+		whole := slices.IndexFunc(chosen, func(c *candidate) bool { return c.has[l.SKU] >= l.Quantity })
+		if whole >= 0 {
+			chosen[whole].give(l.SKU, l.Quantity)
+			continue
+		}
+		for _, c := range chosen {
+			l.Quantity -= c.give(l.SKU, l.Quantity)
+		}
+	}
+	// One may not be needed any more: all that it had was part of lines that others have as a whole.
+	chosen = slices.DeleteFunc(chosen, func(c *candidate) bool { return len(c.gives) == 0 })
+	slices.SortFunc(chosen, byPriority)
+	for i, c := range chosen {
+		fulfilments = append(fulfilments, inventory.Fulfilment{
+			ID: strconv.Itoa(i + 1), Warehouse: c.warehouse, Lines: c.gives,
+		})
+	}
+	return fulfilments, true
+}
+
+// choose returns warehouses that have everything together, or nil.
+func choose(lines []inventory.Line, candidates []*candidate) []*candidate {
 	open := make(map[string]int64, len(lines))
 	for _, l := range lines {
 		open[l.SKU] = l.Quantity
 	}
-	candidates := candidatesOf(stock)
 	var chosen []*candidate
 	for len(open) > 0 {
-		// Asked in order of priority: of equals the first is the best.
 		var best *candidate
-		for _, c := range candidates {
+		for _, c := range candidates { // in order of priority: of equals the first is the best
 			c.measure(open)
 			if best == nil || c.helpsMoreThan(best) {
 				best = c
 			}
 		}
 		if best == nil || best.pieces == 0 {
-			return nil, false
+			return nil
 		}
-		best.take(open)
-		chosen = append(chosen, best)
-	}
-	slices.SortFunc(chosen, byPriority)
-	for i, c := range chosen {
-		f := inventory.Fulfilment{ID: strconv.Itoa(i + 1), Warehouse: c.warehouse}
-		for _, l := range lines {
-			if taken := c.taken[l.SKU]; taken > 0 {
-				f.Lines = append(f.Lines, inventory.Line{SKU: l.SKU, Quantity: taken})
+		for sku, quantity := range open {
+			if open[sku] -= min(best.has[sku], quantity); open[sku] == 0 {
+				delete(open, sku)
 			}
 		}
-		fulfilments = append(fulfilments, f)
+		chosen = append(chosen, best)
+		candidates = slices.DeleteFunc(candidates, func(c *candidate) bool { return c == best })
 	}
-	return fulfilments, true
+	return chosen
 }
 
 // candidate is a warehouse that may be asked.
@@ -62,19 +82,20 @@ type candidate struct {
 	warehouse string
 	priority  int32
 	has       map[string]int64
-	taken     map[string]int64
+	gives     []inventory.Line
 	// completes is how many of the open lines it can end, pieces how much of them it has.
 	completes int
 	pieces    int64
 }
 
+// candidatesOf returns the warehouses in order of priority.
 func candidatesOf(stock []Available) []*candidate {
 	byCode := make(map[string]*candidate)
 	var all []*candidate
 	for _, a := range stock {
 		c := byCode[a.Warehouse]
 		if c == nil {
-			c = &candidate{warehouse: a.Warehouse, priority: a.Priority, has: map[string]int64{}, taken: map[string]int64{}}
+			c = &candidate{warehouse: a.Warehouse, priority: a.Priority, has: map[string]int64{}}
 			byCode[a.Warehouse] = c
 			all = append(all, c)
 		}
@@ -91,11 +112,10 @@ func byPriority(a, b *candidate) int {
 func (c *candidate) measure(open map[string]int64) {
 	c.completes, c.pieces = 0, 0
 	for sku, quantity := range open {
-		has := c.has[sku]
-		if has >= quantity {
+		if c.has[sku] >= quantity {
 			c.completes++
 		}
-		c.pieces += min(has, quantity)
+		c.pieces += min(c.has[sku], quantity)
 	}
 }
 
@@ -104,13 +124,11 @@ func (c *candidate) helpsMoreThan(other *candidate) bool {
 	return cmp.Or(cmp.Compare(c.completes, other.completes), cmp.Compare(c.pieces, other.pieces)) > 0
 }
 
-func (c *candidate) take(open map[string]int64) {
-	for sku, quantity := range open {
-		taken := min(c.has[sku], quantity)
-		c.has[sku] -= taken
-		c.taken[sku] += taken
-		if open[sku] -= taken; open[sku] == 0 {
-			delete(open, sku)
-		}
+// give returns how much of the quantity the warehouse gives.
+func (c *candidate) give(sku string, quantity int64) int64 {
+	given := min(c.has[sku], quantity)
+	if given > 0 {
+		c.gives = append(c.gives, inventory.Line{SKU: sku, Quantity: given})
 	}
+	return given
 }
