@@ -79,14 +79,11 @@ func (s *stack) build(ctx context.Context) error {
 	return nil
 }
 
-// migrate brings the databases up to date, all at once.
+// migrate brings the databases and the Temporal namespace up to date, all at once.
 func (s *stack) migrate(ctx context.Context) error {
 	begun := time.Now()
 	g, ctx := errgroup.WithContext(ctx)
 	for _, svc := range services {
-		if !svc.database {
-			continue
-		}
 		g.Go(func() error {
 			return s.group.Run(ctx, supervise.Spec{
 				Name:   "the migration of " + svc.name,
@@ -101,7 +98,7 @@ func (s *stack) migrate(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	s.stage("databases migrated (%v)", since(begun))
+	s.stage("databases and namespace migrated (%v)", since(begun))
 	return nil
 }
 
