@@ -23,22 +23,22 @@ import (
 
 // Defines values for SandboxBookingStage.
 const (
-	Confirmed SandboxBookingStage = "confirmed"
-	Pending   SandboxBookingStage = "pending"
-	Refused   SandboxBookingStage = "refused"
-	Withdrawn SandboxBookingStage = "withdrawn"
+	SandboxBookingStageConfirmed SandboxBookingStage = "confirmed"
+	SandboxBookingStagePending   SandboxBookingStage = "pending"
+	SandboxBookingStageRefused   SandboxBookingStage = "refused"
+	SandboxBookingStageWithdrawn SandboxBookingStage = "withdrawn"
 )
 
 // Valid indicates whether the value is a known member of the SandboxBookingStage enum.
 func (e SandboxBookingStage) Valid() bool {
 	switch e {
-	case Confirmed:
+	case SandboxBookingStageConfirmed:
 		return true
-	case Pending:
+	case SandboxBookingStagePending:
 		return true
-	case Refused:
+	case SandboxBookingStageRefused:
 		return true
-	case Withdrawn:
+	case SandboxBookingStageWithdrawn:
 		return true
 	default:
 		return false
@@ -47,34 +47,34 @@ func (e SandboxBookingStage) Valid() bool {
 
 // Defines values for State.
 const (
-	Booked     State = "booked"
-	Booking    State = "booking"
-	Cancelled  State = "cancelled"
-	Delivered  State = "delivered"
-	Dispatched State = "dispatched"
-	InTransit  State = "in_transit"
-	Lost       State = "lost"
-	Returned   State = "returned"
+	StateBooked     State = "booked"
+	StateBooking    State = "booking"
+	StateCancelled  State = "cancelled"
+	StateDelivered  State = "delivered"
+	StateDispatched State = "dispatched"
+	StateInTransit  State = "in_transit"
+	StateLost       State = "lost"
+	StateReturned   State = "returned"
 )
 
 // Valid indicates whether the value is a known member of the State enum.
 func (e State) Valid() bool {
 	switch e {
-	case Booked:
+	case StateBooked:
 		return true
-	case Booking:
+	case StateBooking:
 		return true
-	case Cancelled:
+	case StateCancelled:
 		return true
-	case Delivered:
+	case StateDelivered:
 		return true
-	case Dispatched:
+	case StateDispatched:
 		return true
-	case InTransit:
+	case StateInTransit:
 		return true
-	case Lost:
+	case StateLost:
 		return true
-	case Returned:
+	case StateReturned:
 		return true
 	default:
 		return false
