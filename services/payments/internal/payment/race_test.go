@@ -1,0 +1,114 @@
+package payment_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/orderflow/orderflow/pkg/errs"
+	"github.com/orderflow/orderflow/services/payments/internal/gateway/sandbox"
+)
+
+const races = 50
+
+// together runs a step and the undo at the same time. The undo is repeated, as a saga does, until it is done.
+func together(t *testing.T, o *order, step func() error) {
+	t.Helper()
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = step() })
+	wg.Go(func() {
+		for {
+			_, err := o.cancel()
+			if err == nil {
+				return
+			}
+			if !errs.From(err).Kind.Retryable() {
+				t.Errorf("the undo failed: %v", err)
+				return
+			}
+		}
+	})
+	wg.Wait()
+}
+
+func TestCancelRacingAuthorizeLeavesNothingHeld(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for range races {
+		o := b.order(sandbox.TokenVisa)
+		together(t, o, func() error { _, err := o.authorize(); return err })
+		o.requireNothingHeld()
+		require.Contains(t, []string{"voided"}, string(o.row().State))
+		require.Zero(t, o.exposure())
+	}
+}
+
+func TestCancelRacingCaptureLeavesNothingTaken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ends := map[string]int{}
+	for range races {
+		o := b.order(sandbox.TokenVisa).authorized()
+		together(t, o, func() error { _, err := o.capture(); return err })
+		o.requireNothingHeld()
+		ends[string(o.row().State)]++
+		require.Zero(t, o.exposure())
+	}
+	require.Equal(t, races, ends["voided"]+ends["refunded"], ends)
+}
+
+// The same two races with the order forced: one side waits in its call until the other is done.
+func TestCancelWhileAuthorizeIsAtTheProvider(t *testing.T) {
+	t.Parallel()
+	for _, when := range []moment{beforeCall, afterCall} {
+		b := setup(t)
+		o := b.order(sandbox.TokenVisa)
+		tried := false
+		undo := func(operation string) {
+			if operation != "authorize" {
+				return
+			}
+			tried = true
+			_, err := o.cancel()
+			if when == beforeCall {
+				require.True(t, errs.From(err).Kind.Retryable(), "it may still be made: %v", err)
+			} else {
+				require.NoError(t, err)
+			}
+		}
+		if when == beforeCall {
+			b.network.before = undo
+		} else {
+			b.network.after = undo
+		}
+		_, err := o.authorize()
+		require.Error(t, err)
+		require.True(t, tried)
+		_, err = o.cancel()
+		require.NoError(t, err)
+		o.requireNothingHeld()
+	}
+}
+
+func TestCancelWhileCaptureIsAtTheProvider(t *testing.T) {
+	t.Parallel()
+	for _, when := range []moment{beforeCall, afterCall} {
+		b := setup(t)
+		o := b.order(sandbox.TokenVisa).authorized()
+		undo := func(operation string) {
+			if operation == "capture" {
+				_, err := o.cancel()
+				require.NoError(t, err)
+			}
+		}
+		if when == beforeCall {
+			b.network.before = undo
+		} else {
+			b.network.after = undo
+		}
+		_, err := o.capture()
+		require.Error(t, err)
+		o.requireNothingHeld()
+	}
+}
