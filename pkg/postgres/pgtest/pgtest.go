@@ -2,8 +2,8 @@
 //
 // The migrations run once, into a template database, from which each test's database is cloned. The server is the one
 // that TEST_DATABASE_URL names, which must allow its user to create databases, or else one that is started from the
-// locally installed binaries, once per test process. A machine without PostgreSQL fails the test: a test that skips
-// proves nothing.
+// locally installed binaries, once per test process. Templates stay on the former, for the next run; of the latter
+// nothing stays. A machine without PostgreSQL fails the test: a test that skips proves nothing.
 package pgtest
 
 import (

@@ -77,7 +77,8 @@ func start() (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", keeper, "keeper", bin, dir) //nolint:gosec // both were found above
+	//nolint:gosec // both folders were found above
+	cmd := exec.CommandContext(context.Background(), "/bin/sh", "-c", keeper, "keeper", bin, dir)
 	cmd.Dir, cmd.Stdin, cmd.SysProcAttr = dir, stdin, attr
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start PostgreSQL: %w", err)
