@@ -61,7 +61,10 @@ func TestEventOfAnotherTypeIsNotDecoded(t *testing.T) {
 func TestEventWithBadDataIsNotDecoded(t *testing.T) {
 	t.Parallel()
 	for name, data := range map[string]string{
-		"nothing": "", "broken": `{"number":`, "wrong type": `{"number":"seven"}`, "too large": `{"number":9223372036854775808}`,
+		"nothing":    "",
+		"broken":     `{"number":`,
+		"wrong type": `{"number":"seven"}`,
+		"too large":  `{"number":9223372036854775808}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -76,8 +76,10 @@ func TestUndoThatKeepsFailingIsParkedWhileTheOthersAreDone(t *testing.T) {
 			r.requireCalls(join(failedAtCapture, calls, []string{park, parked, closeOrder})...)
 			r.requireFailedAfterPark()
 
-			decision := saga.Decision{Step: parked, Action: saga.Retry, Reason: "the database is back", Operator: "op_1"}
-			require.Equal(t, &saga.Resolution{Decision: decision, State: saga.StepDone}, heard.answer)
+			decision := saga.Decision{
+				Step: parked, Action: saga.Retry, Reason: "the database is back", Operator: "op_1",
+			}
+			require.Equal(t, saga.Resolution{Decision: decision, State: saga.StepDone}, heard.became(t))
 			steps := r.steps(parked)
 			require.Len(t, steps, 2)
 			require.Equal(t, saga.StepFailed, steps[0].State)
@@ -107,7 +109,8 @@ func TestUndoWhoseAnswerIsLostIsAskedAgain(t *testing.T) {
 	r := newFailedRun(t)
 	r.world.script.plan(cancelPayment, attempt{lost: true}, attempt{lost: true})
 	r.execute()
-	r.requireCalls(join(failedAtCapture, []string{cancelBooking}, repeat(cancelPayment, 3), []string{release, closeOrder})...)
+	r.requireCalls(join(failedAtCapture, []string{cancelBooking}, repeat(cancelPayment, 3),
+		[]string{release, closeOrder})...)
 	r.requireUndone(saga.Failed, payments.ErrCaptureRefused)
 }
 
@@ -127,10 +130,10 @@ func TestRetryThatFailsIsParkedAgain(t *testing.T) {
 		[]string{park, release, closeOrder})...)
 	r.requireFailedAfterPark()
 
-	require.Equal(t, saga.StepParked, first.answer.State)
-	require.Equal(t, inventory.ErrCommitted.Code, first.answer.Code)
-	require.Equal(t, inventory.ErrCommitted.Message, first.answer.Message)
-	require.Equal(t, saga.StepSkipped, second.answer.State)
+	require.Equal(t, saga.StepParked, first.became(t).State)
+	require.Equal(t, inventory.ErrCommitted.Code, first.became(t).Code)
+	require.Equal(t, inventory.ErrCommitted.Message, first.became(t).Message)
+	require.Equal(t, saga.StepSkipped, second.became(t).State)
 	steps := r.steps(release)
 	require.Len(t, steps, 2)
 	require.Equal(t, saga.StepFailed, steps[0].State)
@@ -138,60 +141,6 @@ func TestRetryThatFailsIsParkedAgain(t *testing.T) {
 	require.Equal(t, saga.StepSkipped, steps[1].State)
 	require.Equal(t, "counted by hand", steps[1].Decision.Reason)
 	require.Equal(t, "op_1", steps[1].Decision.Operator)
-}
-
-func TestDecisionThatMakesNoSenseIsRejected(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		step    string
-		action  saga.Action
-		reason  string
-		problem string
-	}{
-		"unknown action":  {release, "forget", "because", `the action "forget" is neither retry nor skip`},
-		"no action":       {release, "", "because", `the action "" is neither retry nor skip`},
-		"no reason":       {release, saga.Skip, "", "a reason must be given"},
-		"blank reason":    {release, saga.Retry, " \t", "a reason must be given"},
-		"step is done":    {cancelPayment, saga.Retry, "because", `the step "payments/Cancel" is not parked`},
-		"unknown step":    {"payments/Steal", saga.Skip, "because", `the step "payments/Steal" is not parked`},
-		"no step":         {"", saga.Skip, "because", `the step "" is not parked`},
-		"step is to come": {closeOrder, saga.Skip, "because", `the step "orders/Close" is not parked`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newFailedRun(t)
-			r.world.script.plan(release, exhausted()...)
-			var heard *resolution
-			r.at(later, func() { heard = r.resolve(c.step, c.action, c.reason) })
-			r.at(2*later, func() { r.resolve(release, saga.Retry, "cured") })
-			r.execute()
-			requireRejected(t, heard, c.problem)
-			r.requireFailedAfterPark()
-		})
-	}
-}
-
-func requireRejected(t *testing.T, heard *resolution, problem string) {
-	t.Helper()
-	require.ErrorContains(t, heard.rejected, problem)
-	require.Equal(t, saga.RejectedType, errType(heard.rejected))
-	require.Nil(t, heard.answer)
-}
-
-func TestNothingCanBeResolvedWhileNothingIsParked(t *testing.T) {
-	t.Parallel()
-	r := newFailedRun(t)
-	var early, late *resolution
-	r.world.script.plan(book1, attempt{
-		work: time.Second, begun: func() { early = r.resolve(release, saga.Skip, "just in case") },
-	})
-	r.world.script.plan(closeOrder, attempt{
-		work: time.Second, begun: func() { late = r.resolve(release, saga.Skip, "just in case") },
-	})
-	r.execute()
-	requireRejected(t, early, "is not parked")
-	requireRejected(t, late, "is not parked")
-	r.requireUndone(saga.Failed, payments.ErrCaptureRefused)
 }
 
 func TestTwoParkedUndosAreResolvedInAnyOrder(t *testing.T) {
@@ -229,82 +178,9 @@ func TestTwoParkedUndosResolvedAtOnce(t *testing.T) {
 		second = r.resolve(cancelBooking, saga.Retry, "cured")
 	})
 	r.execute()
-	require.Equal(t, saga.StepSkipped, first.answer.State)
-	require.Equal(t, saga.StepDone, second.answer.State)
+	require.Equal(t, saga.StepSkipped, first.became(t).State)
+	require.Equal(t, saga.StepDone, second.became(t).State)
 	r.requireFailedAfterPark()
-}
-
-func TestSecondOperatorHearsWhatBecameOfTheStep(t *testing.T) {
-	t.Parallel()
-	const retry, skip = saga.Retry, saga.Skip
-	const done, parked, skipped = saga.StepDone, saga.StepParked, saga.StepSkipped
-	works, fails := attempt{}, attempt{fail: inventory.ErrCommitted}
-	slow, slowlyFails := attempt{work: 9 * time.Second}, attempt{work: 9 * time.Second, fail: inventory.ErrCommitted}
-	for name, c := range map[string]struct {
-		first, second saga.Action
-		// retry is how the first try goes that an operator asks for.
-		retry attempt
-		// after is when the second decision comes; 0 is before the first one is looked at.
-		after       time.Duration
-		heard, then saga.StepState
-		triesByHand int
-	}{
-		"both skip":                      {skip, skip, works, 0, skipped, skipped, 0},
-		"skip, then retry":               {skip, retry, works, 0, skipped, skipped, 0},
-		"both retry":                     {retry, retry, works, 0, done, done, 1},
-		"retry, then skip":               {retry, skip, works, 0, done, done, 1},
-		"retry fails, then skip":         {retry, skip, fails, 0, parked, skipped, 1},
-		"retry fails, then retry":        {retry, retry, fails, 0, parked, done, 2},
-		"retry while the retry runs":     {retry, retry, slow, time.Second, done, done, 1},
-		"skip while the retry runs":      {retry, skip, slow, time.Second, done, done, 1},
-		"skip while the retry fails":     {retry, skip, slowlyFails, time.Second, parked, skipped, 1},
-		"retry while the retry fails":    {retry, retry, slowlyFails, time.Second, parked, done, 2},
-		"retry after a retry that fails": {retry, retry, fails, later, parked, done, 2},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			r := newFailedRun(t)
-			r.world.script.plan(release, exhausted()...)
-			r.world.script.plan(release, c.retry)
-			var first, second *resolution
-			one := func() { first = r.resolve(release, c.first, "mine") }
-			two := func() { second = r.resolve(release, c.second, "mine too") }
-			if c.after > 0 {
-				r.at(later, one)
-				r.at(later+c.after, two)
-			} else {
-				r.world.script.plan(park, attempt{begun: func() { one(); two() }, work: time.Second})
-			}
-			r.execute()
-			r.requireCalls(join(failedAtCapture, []string{cancelBooking, cancelPayment}, repeat(release, undoAttempts),
-				[]string{park}, repeat(release, c.triesByHand), []string{closeOrder})...)
-			r.requireFailedAfterPark()
-			for _, heard := range []*resolution{first, second} {
-				require.NoError(t, heard.rejected)
-				require.NoError(t, heard.failed)
-				require.NotNil(t, heard.answer, "an operator must not be left without an answer")
-			}
-			require.Equal(t, c.heard, first.answer.State)
-			require.Equal(t, c.then, second.answer.State)
-			require.Equal(t, "mine too", second.answer.Decision.Reason)
-		})
-	}
-}
-
-func TestOperatorsCanResolveASagaWhoseWorkflowWasCancelled(t *testing.T) {
-	t.Parallel()
-	r := newRun(t, 1)
-	r.world.script.plan(authorize, attempt{begun: r.env.CancelWorkflow, work: time.Second})
-	r.world.script.plan(release, exhausted()...)
-	r.world.script.plan(release, attempt{work: time.Second})
-	var heard *resolution
-	r.at(later, func() { heard = r.resolve(release, saga.Retry, "cured") })
-	r.execute()
-	require.NoError(t, heard.failed)
-	require.NotNil(t, heard.answer)
-	require.Equal(t, saga.StepDone, heard.answer.State)
-	require.Equal(t, saga.Cancelled, r.result.State)
-	r.requireHonestEnd()
 }
 
 func TestParkedBehindThePivotIsResolvedOneByOne(t *testing.T) {
@@ -354,7 +230,7 @@ func TestCommitParkedBehindAConfirmedOrder(t *testing.T) {
 	})
 	r.at(2*later, func() { r.resolve(commit, saga.Retry, "now they have") })
 	r.execute()
-	require.Equal(t, saga.StepParked, heard.answer.State)
+	require.Equal(t, saga.StepParked, heard.became(t).State)
 	require.Equal(t, []string{park + ": " + orders.ErrIllegalTransition.Error()}, r.world.refused)
 	require.Equal(t, saga.Result{State: saga.Confirmed}, r.result)
 	r.requireHonestEnd()
@@ -410,19 +286,6 @@ func TestOrderThatCannotBeShownAsParkedIsResolvedAllTheSame(t *testing.T) {
 			require.Equal(t, saga.StepFailed, r.step(park).State)
 		})
 	}
-}
-
-func TestDecisionIsHeardWhileTheOrderIsBeingShownAsParked(t *testing.T) {
-	t.Parallel()
-	r := newFailedRun(t)
-	r.world.script.plan(release, exhausted()...)
-	var heard *resolution
-	r.world.script.plan(park, attempt{
-		work: time.Second, begun: func() { heard = r.resolve(release, saga.Retry, "cured") },
-	})
-	r.execute()
-	require.Equal(t, saga.StepDone, heard.answer.State)
-	r.requireFailedAfterPark()
 }
 
 func TestCodeOfAnUndoThatNobodyClassifiedIsShown(t *testing.T) {

@@ -14,10 +14,10 @@ import (
 	"github.com/orderflow/orderflow/orchestrator/internal/saga"
 )
 
-// platform plays those parts of the Temporal server that the SDK's test environment leaves out, in skipped time: attempts
-// that wait, take long, come late or never answer, time-outs that are retried, and a cancelled activity whose end is
-// waited for. The test environment would cancel an activity at once whatever its options say, time attempts by the
-// wall clock, and not retry one that timed out.
+// platform plays those parts of the Temporal server that the SDK's test environment leaves out, in skipped time:
+// attempts that wait, take long, come late or never answer, time-outs that are retried, and a cancelled activity whose
+// end is waited for. The test environment would cancel an activity at once whatever its options say, time attempts by
+// the wall clock, and not retry one that timed out.
 type platform struct {
 	interceptor.WorkerInterceptorBase
 	world *world
@@ -165,7 +165,7 @@ func (s *scheduled) attempt(ctx workflow.Context, a attempt, limit time.Duration
 	return answered, answered.Get(ctx, nil)
 }
 
-// work is what a worker does with an attempt. Whoever waits for it may have given up meanwhile; it goes on all the same.
+// work is what a worker does with an attempt. It goes on although whoever waits for it may have given up meanwhile.
 func (s *scheduled) work(ctx workflow.Context, a attempt, answer workflow.Settable) {
 	if a.begun != nil {
 		a.begun()

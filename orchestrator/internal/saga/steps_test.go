@@ -93,14 +93,14 @@ func legs() []leg {
 	}
 }
 
-// forEachLeg runs a test for each leg that is chosen.
-func forEachLeg(t *testing.T, chosen func(leg) bool, test func(*testing.T, leg)) {
+// forEachLeg runs a test for each leg that is chosen, with an order of two fulfilments.
+func forEachLeg(t *testing.T, chosen func(leg) bool, test func(*run, leg)) {
 	t.Helper()
 	for _, l := range legs() {
 		if chosen(l) {
 			t.Run(l.call, func(t *testing.T) {
 				t.Parallel()
-				test(t, l)
+				test(newRun(t, 2), l)
 			})
 		}
 	}
@@ -152,8 +152,7 @@ func TestInvalidOrderTouchesNoOtherService(t *testing.T) {
 
 func TestStepThatFailsFinallyIsUndoneWithAllBefore(t *testing.T) {
 	t.Parallel()
-	forEachLeg(t, undoable, func(t *testing.T, l leg) {
-		r := newRun(t, 2)
+	forEachLeg(t, undoable, func(r *run, l leg) {
 		r.world.script.plan(l.call, attempt{fail: l.final})
 		r.execute()
 		r.requireCalls(join(l.until(1), l.undo, []string{closeOrder})...)
@@ -163,34 +162,31 @@ func TestStepThatFailsFinallyIsUndoneWithAllBefore(t *testing.T) {
 
 func TestStepBehindThePivotThatFailsFinallyIsParked(t *testing.T) {
 	t.Parallel()
-	forEachLeg(t, leg.bound, func(t *testing.T, l leg) {
-		r := newRun(t, 2)
+	forEachLeg(t, leg.bound, func(r *run, l leg) {
 		r.world.script.plan(l.call, attempt{fail: l.final})
 		r.at(later, func() { r.resolve(l.name, saga.Retry, "cured") })
 		r.execute()
 		r.requireCalls(join(l.until(1), []string{park, l.call})...)
-		require.Equal(t, saga.Result{State: saga.Confirmed}, r.result)
-		require.Equal(t, []saga.State{saga.NeedsAttention, saga.Running, saga.Confirmed}, r.world.shown)
+		require.Equal(r.t, saga.Result{State: saga.Confirmed}, r.result)
+		require.Equal(r.t, []saga.State{saga.NeedsAttention, saga.Running, saga.Confirmed}, r.world.shown)
 		r.requireHonestEnd()
 	})
 }
 
 func TestStepThatRecoversGoesOn(t *testing.T) {
 	t.Parallel()
-	forEachLeg(t, every, func(t *testing.T, l leg) {
-		r := newRun(t, 2)
+	forEachLeg(t, every, func(r *run, l leg) {
 		r.world.script.plan(l.call, times(2, attempt{fail: errDown})...)
 		r.execute()
 		r.requireCalls(l.calls(3)...)
 		r.requireConfirmed()
-		require.Equal(t, saga.StepDone, r.step(l.name).State)
+		require.Equal(r.t, saga.StepDone, r.step(l.name).State)
 	})
 }
 
 func TestStepThatExhaustsItsAttemptsIsUndone(t *testing.T) {
 	t.Parallel()
-	forEachLeg(t, undoable, func(t *testing.T, l leg) {
-		r := newRun(t, 2)
+	forEachLeg(t, undoable, func(r *run, l leg) {
 		r.world.script.always(l.call, attempt{fail: errDown})
 		r.execute()
 		r.requireCalls(join(l.until(l.attempts), l.undo, []string{closeOrder})...)
@@ -200,8 +196,7 @@ func TestStepThatExhaustsItsAttemptsIsUndone(t *testing.T) {
 
 func TestStepBehindThePivotNeverGivesUp(t *testing.T) {
 	t.Parallel()
-	forEachLeg(t, leg.bound, func(t *testing.T, l leg) {
-		r := newRun(t, 2)
+	forEachLeg(t, leg.bound, func(r *run, l leg) {
 		r.world.script.plan(l.call, times(200, attempt{fail: errDown})...)
 		r.execute()
 		r.requireCalls(l.calls(201)...)
@@ -211,8 +206,7 @@ func TestStepBehindThePivotNeverGivesUp(t *testing.T) {
 
 func TestAnswerJustBeforeTheTimeOutCounts(t *testing.T) {
 	t.Parallel()
-	forEachLeg(t, every, func(t *testing.T, l leg) {
-		r := newRun(t, 2)
+	forEachLeg(t, every, func(r *run, l leg) {
 		r.world.script.plan(l.call, attempt{work: l.startToClose / 2, answer: l.startToClose/2 - time.Millisecond})
 		r.execute()
 		r.requireCalls(l.calls(1)...)
@@ -222,8 +216,7 @@ func TestAnswerJustBeforeTheTimeOutCounts(t *testing.T) {
 
 func TestStepWhoseAnswerIsLostIsAskedAgain(t *testing.T) {
 	t.Parallel()
-	forEachLeg(t, every, func(t *testing.T, l leg) {
-		r := newRun(t, 2)
+	forEachLeg(t, every, func(r *run, l leg) {
 		r.world.script.plan(l.call, attempt{lost: true})
 		r.execute()
 		r.requireCalls(l.calls(2)...)
@@ -233,8 +226,7 @@ func TestStepWhoseAnswerIsLostIsAskedAgain(t *testing.T) {
 
 func TestStepThatIsDoneButNeverAnswersIsUndone(t *testing.T) {
 	t.Parallel()
-	forEachLeg(t, undoable, func(t *testing.T, l leg) {
-		r := newRun(t, 2)
+	forEachLeg(t, undoable, func(r *run, l leg) {
 		r.world.script.always(l.call, attempt{lost: true})
 		r.execute()
 		r.requireCalls(join(l.until(l.attempts), l.undo, []string{closeOrder})...)
@@ -244,11 +236,10 @@ func TestStepThatIsDoneButNeverAnswersIsUndone(t *testing.T) {
 
 func TestStepThatComesAfterItsTimeOutIsUndone(t *testing.T) {
 	t.Parallel()
-	forEachLeg(t, undoable, func(t *testing.T, l leg) {
-		r := newRun(t, 2)
+	forEachLeg(t, undoable, func(r *run, l leg) {
 		r.world.script.always(l.call, attempt{work: 24 * time.Hour})
 		r.execute()
-		require.Empty(t, r.world.refused, "nothing has come yet")
+		require.Empty(r.t, r.world.refused, "nothing has come yet")
 		if l.beside != "" {
 			l.before = join(l.before, []string{l.beside})
 		}

@@ -77,11 +77,13 @@ type world struct {
 
 	fulfilments []inventory.Fulfilment
 	stock       string // "", held, committed or released
+	commits     int
 	payment     string // "", authorized, captured, voided, refunded or nothing
 	captures    int
 	shipments   map[string]string // booked or cancelled, by fulfilment
 	bookings    map[string]int
 	order       string // pending, needs_attention, confirmed, cancelled or failed
+	ends        int
 	closed      orders.CloseRequest
 	refused     []string
 }
@@ -181,8 +183,10 @@ func (w *world) do(req any) (any, error) {
 			return nil, inventory.ErrReservationNotFound
 		case "released":
 			return nil, inventory.ErrReleased
+		case "held":
+			w.stock = "committed"
+			w.commits++
 		}
-		w.stock = "committed"
 		return inventory.Ack{}, nil
 	case inventory.ReleaseRequest:
 		if w.stock == "committed" {
@@ -250,8 +254,13 @@ func (w *world) pay(req any) (any, error) {
 
 func (w *world) move(to string) (any, error) {
 	ended := w.order != "pending" && w.order != "needs_attention"
-	if w.order != to && ended {
+	switch {
+	case w.order == to:
+		return orders.Ack{}, nil
+	case ended:
 		return nil, orders.ErrIllegalTransition
+	case to != "needs_attention":
+		w.ends++
 	}
 	w.order = to
 	return orders.Ack{}, nil
