@@ -33,9 +33,14 @@ import (
 // connection might as well wait in the task queue, where another replica can take them.
 const maxActivities = 32
 
+// Schema is everything that the service keeps in its database.
+func Schema() []postgres.Migrations {
+	return []postgres.Migrations{outbox.Schema, idempotency.Schema, store.Migrations}
+}
+
 // Migrate brings the database up to date.
-func Migrate(ctx context.Context, log *slog.Logger, cfg Config) error {
-	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, outbox.Schema, idempotency.Schema, store.Migrations)
+func Migrate(ctx context.Context, log *slog.Logger, cfg MigrateConfig) error {
+	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, Schema()...)
 }
 
 // Run runs the service until ctx ends, then drains. It starts and goes on while the database, NATS or Temporal are away.
@@ -49,7 +54,7 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 		return err
 	}
 	defer pool.Close()
-	nc, err := eventbus.Connect(ctx, cfg.NATSURL, "inventory", log)
+	nc, err := eventbus.Connect(ctx, cfg.NATSURL.Reveal(), "inventory", log)
 	if err != nil {
 		return err
 	}

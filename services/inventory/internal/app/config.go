@@ -13,7 +13,7 @@ import (
 // Config is the service's environment, beside TEMPORAL_*.
 type Config struct {
 	DatabaseURL config.Secret `env:"DATABASE_URL,required,notEmpty"`
-	NATSURL     string        `env:"NATS_URL,required,notEmpty"`
+	NATSURL     config.Secret `env:"NATS_URL,required,notEmpty"`
 	HTTPAddr    string        `env:"HTTP_ADDR" envDefault:":8080"`
 	OpsAddr     string        `env:"OPS_ADDR" envDefault:":9090"`
 	// Drain is how long requests and activities that run at the end of the process may take.
@@ -38,3 +38,12 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(problems...)
 }
+
+// MigrateConfig is what migrating needs of it.
+type MigrateConfig struct {
+	DatabaseURL config.Secret `env:"DATABASE_URL,required,notEmpty"`
+	Log         logging.Config
+}
+
+// Validate has nothing to say.
+func (MigrateConfig) Validate() error { return nil }

@@ -23,10 +23,10 @@ const maxReason = 200
 // rule. The reason may be empty.
 func (s *Service) SetOnHand(ctx context.Context, sku, warehouse string, onHand int64, reason string) (Item, error) {
 	err := invalid(
-		rule(skuPattern.MatchString(sku), "path/sku", "invalid", "must be the code of an article"),
-		rule(warehousePattern.MatchString(warehouse), "path/warehouse", "invalid", "must be the code of a warehouse"),
-		rule(0 <= onHand && onHand <= MaxOnHand, "/on_hand", "out_of_range", "must be from 0 to %d", MaxOnHand),
-		rule(utf8.RuneCountInString(reason) <= maxReason, "/reason", "too_long", "must have %d characters at most", maxReason),
+		rule(skuPattern.MatchString(sku), "path/sku", "invalid", "It must be the code of an article."),
+		rule(warehousePattern.MatchString(warehouse), "path/warehouse", "invalid", "It must be the code of a warehouse."),
+		rule(0 <= onHand && onHand <= MaxOnHand, "/on_hand", "out_of_range", "It must be from 0 to %d.", MaxOnHand),
+		rule(utf8.RuneCountInString(reason) <= maxReason, "/reason", "too_long", "It must have %d characters at most.", maxReason),
 	)
 	if err != nil {
 		return Item{}, err
@@ -60,9 +60,9 @@ func (s *Service) SetOnHand(ctx context.Context, sku, warehouse string, onHand i
 func (s *Service) Adjust(ctx context.Context, sku, warehouse string, delta int64, reason string) (Item, error) {
 	err := invalid(
 		rule(delta != 0 && -MaxOnHand <= delta && delta <= MaxOnHand, "/delta", "out_of_range",
-			"must be from -%d to %d, and not 0", MaxOnHand, MaxOnHand),
+			"It must be from -%d to %d, and not 0.", MaxOnHand, MaxOnHand),
 		rule(reason != "" && utf8.RuneCountInString(reason) <= maxReason, "/reason", "invalid",
-			"must have 1 to %d characters", maxReason),
+			"It must have 1 to %d characters.", maxReason),
 	)
 	if err != nil {
 		return Item{}, err
@@ -113,8 +113,8 @@ func change(
 // 1000 last. It returns ErrInvalidAdjustment for values that break a rule.
 func (s *Service) PutWarehouse(ctx context.Context, code string, priority int32) (Warehouse, error) {
 	err := invalid(
-		rule(warehousePattern.MatchString(code), "path/warehouse", "invalid", "must be the code of a warehouse"),
-		rule(1 <= priority && priority <= 1000, "/priority", "out_of_range", "must be from 1 to 1000"),
+		rule(warehousePattern.MatchString(code), "path/warehouse", "invalid", "It must be the code of a warehouse."),
+		rule(1 <= priority && priority <= 1000, "/priority", "out_of_range", "It must be from 1 to 1000."),
 	)
 	if err != nil {
 		return Warehouse{}, err

@@ -160,21 +160,21 @@ func validate(req inventory.ReserveRequest) error {
 	}
 	if len(req.Lines) == 0 || len(req.Lines) > MaxLines {
 		return inventory.ErrInvalidReservation.WithFields(errs.Field{
-			Pointer: "/lines", Code: "out_of_range", Message: "must hold 1 to " + strconv.Itoa(MaxLines) + " lines",
+			Pointer: "/lines", Code: "out_of_range", Message: "There must be 1 to " + strconv.Itoa(MaxLines) + " lines.",
 		})
 	}
 	var fields []errs.Field
 	seen := make(map[string]bool, len(req.Lines))
 	for i, l := range req.Lines {
 		if !skuPattern.MatchString(l.SKU) {
-			fields = append(fields, lineField(i, "/sku", "invalid", "must be 1 to 64 letters, digits or . _ -"))
+			fields = append(fields, lineField(i, "/sku", "invalid", "It must be 1 to 64 letters, digits or . _ -."))
 		}
 		if seen[l.SKU] {
-			fields = append(fields, lineField(i, "/sku", "duplicate", "must be in one line only"))
+			fields = append(fields, lineField(i, "/sku", "duplicate", "It must be in one line only."))
 		}
 		seen[l.SKU] = true
 		if l.Quantity < 1 || l.Quantity > MaxQuantity {
-			fields = append(fields, lineField(i, "/quantity", "out_of_range", "must be from 1 to %d", MaxQuantity))
+			fields = append(fields, lineField(i, "/quantity", "out_of_range", "It must be from 1 to %d.", MaxQuantity))
 		}
 	}
 	if len(fields) > 0 {
@@ -186,7 +186,7 @@ func validate(req inventory.ReserveRequest) error {
 func validateOrderID(orderID string) error {
 	if orderID == "" || len(orderID) > maxOrderID || !utf8.ValidString(orderID) || strings.ContainsRune(orderID, 0) {
 		return inventory.ErrInvalidReservation.WithFields(errs.Field{
-			Pointer: "/order_id", Code: "invalid", Message: "must be the id of an order",
+			Pointer: "/order_id", Code: "invalid", Message: "It must be the id of an order.",
 		})
 	}
 	return nil
