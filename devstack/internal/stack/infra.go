@@ -50,7 +50,7 @@ func (s *stack) startPostgres(ctx context.Context) error {
 		return nil
 	}
 	var err error
-	if s.cluster.Installation, err = postgres.SystemFinder().FindOrInstall(ctx, s.console.Lines("apt-get")); err != nil {
+	if s.cluster.Installation, err = postgres.SystemFinder().FindOrInstall(ctx, s.lines("apt-get")); err != nil {
 		return err
 	}
 	if err := s.cluster.Prepare(ctx); err != nil {
@@ -116,8 +116,9 @@ func (s *stack) startServers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// The namespace is there only when the schema, the frontend and what is behind it are.
-	temporalReady := p.url("TEMPORAL_HTTP") + "/api/v1/namespaces/" + namespace
+	// Asking for workflows needs all that workflows need: the schema, the frontend, the visibility store and
+	// the namespace in the frontend's cache, which remembers for a second that there was none.
+	temporalReady := p.url("TEMPORAL_HTTP") + "/api/v1/namespaces/" + namespace + "/workflows?pageSize=1"
 	temporal, err := s.startSelf("temporal", levelServers, temporalReady, answers(temporalReady),
 		[]string{"DATABASE_URL=" + s.databases[temporalDatabase]},
 		p.flag("port", "TEMPORAL"), p.flag("http-port", "TEMPORAL_HTTP"),
@@ -167,7 +168,7 @@ func (s *stack) startSelf(
 		Env:      environ,
 		Dir:      s.data,
 		Level:    level,
-		Output:   s.console.Lines(command),
+		Output:   s.lines(command),
 		ReadyURL: readyURL,
 		Ready:    ready,
 	})
@@ -185,4 +186,3 @@ func postgresSettings(environ []string) map[string]string {
 	}
 	return settings
 }
-

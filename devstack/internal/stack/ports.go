@@ -177,4 +177,3 @@ func rememberedPorts(file string) ports {
 	_ = readJSON(file, &p)
 	return p
 }
-
