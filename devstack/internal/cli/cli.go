@@ -17,6 +17,9 @@ import (
 const usage = `devstack runs all of Orderflow on this machine, without Docker.
 
   devstack up        start everything and keep it running until Ctrl-C
+  devstack exec -- COMMAND
+                     run a command on the stack: on the running one, else on one started for it
+  devstack prepare   install what is missing for up
   devstack clean     remove the data of a stopped stack
   devstack temporal  run only the Temporal server   } in the foreground;
   devstack nats      run only the NATS server       } up starts these
@@ -25,12 +28,11 @@ const usage = `devstack runs all of Orderflow on this machine, without Docker.
 devstack COMMAND -h lists the flags of a command.
 `
 
-// Exit codes.
+// Exit codes; exec returns that of its command.
 const (
-	ok         = 0
-	failed     = 1
-	misused    = 2
-	signalCode = 128
+	ok      = 0
+	failed  = 1
+	misused = 2
 )
 
 // errMisuse marks what is wrong with the command line itself.
@@ -45,12 +47,15 @@ func Main(args, environ []string, out, errOut io.Writer) int {
 
 	err := run(ctx, args, environ, out)
 	var wrong errMisuse
+	var command errCommand
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return ok
 	case errors.As(err, &wrong):
 		fmt.Fprintf(errOut, "devstack: %v\n", err)
 		return misused
+	case errors.As(err, &command):
+		return command.code
 	default:
 		fmt.Fprintf(errOut, "devstack: %v\n", err)
 		return failed
@@ -59,10 +64,10 @@ func Main(args, environ []string, out, errOut io.Writer) int {
 
 func run(ctx context.Context, args, environ []string, out io.Writer) error {
 	commands := map[string]func(context.Context, []string, []string, io.Writer) error{
-		"up": upCommand, "clean": cleanCommand, "temporal": temporalCommand, "nats": natsCommand, "ui": uiCommand,
+		"up": upCommand, "exec": execCommand, "prepare": prepareCommand, "clean": cleanCommand, "temporal": temporalCommand, "nats": natsCommand, "ui": uiCommand,
 	}
 	if len(args) == 0 {
-		return misuse("a command is missing: up, clean, temporal, nats or ui (-h explains them)")
+		return misuse("a command is missing: up, exec, prepare, clean, temporal, nats or ui (-h explains them)")
 	}
 	switch args[0] {
 	case "-h", "-help", "--help", "help":
@@ -71,13 +76,21 @@ func run(ctx context.Context, args, environ []string, out io.Writer) error {
 	}
 	command, known := commands[args[0]]
 	if !known {
-		return misuse("unknown command %q: it is up, clean, temporal, nats or ui (-h explains them)", args[0])
+		return misuse("unknown command %q: it is up, exec, prepare, clean, temporal, nats or ui (-h explains them)", args[0])
 	}
 	return command(ctx, args[1:], environ, out)
 }
 
 // parse reads the flags of one command, which takes no other arguments.
 func parse(flags *flag.FlagSet, args []string, out io.Writer) error {
+	err := parseFlags(flags, args, out)
+	if err == nil && flags.NArg() > 0 {
+		return misuse("%s: unexpected %q (-h lists the flags)", flags.Name(), strings.Join(flags.Args(), " "))
+	}
+	return err
+}
+
+func parseFlags(flags *flag.FlagSet, args []string, out io.Writer) error {
 	flags.SetOutput(io.Discard) // package flag would print more than one sentence
 	flags.Usage = func() {}
 	err := flags.Parse(args)
@@ -89,8 +102,6 @@ func parse(flags *flag.FlagSet, args []string, out io.Writer) error {
 		return err
 	case err != nil:
 		return misuse("%s: %v (-h lists the flags)", flags.Name(), err)
-	case flags.NArg() > 0:
-		return misuse("%s: unexpected %q (-h lists the flags)", flags.Name(), strings.Join(flags.Args(), " "))
 	}
 	return nil
 }

@@ -30,12 +30,14 @@ import (
 func TestMisuseIsOneSentenceAndExitsWith2(t *testing.T) {
 	t.Parallel()
 	for args, message := range map[string]string{
-		"":                        "a command is missing: up, clean, temporal, nats or ui (-h explains them)",
-		"down":                    `unknown command "down": it is up, clean, temporal, nats or ui (-h explains them)`,
+		"":                        "a command is missing: up, exec, prepare, clean, temporal, nats or ui (-h explains them)",
+		"down":                    `unknown command "down": it is up, exec, prepare, clean, temporal, nats or ui (-h explains them)`,
 		"up --port auto":          "up: flag provided but not defined: -port (-h lists the flags)",
 		"up --ports many":         `up: --ports is default or auto, not "many"`,
 		"up --only orders":        `up: --only can be infra, not "orders"`,
 		"up now":                  `up: unexpected "now" (-h lists the flags)`,
+		"exec":                    "exec: a command is missing: devstack exec -- COMMAND",
+		"prepare all":             `prepare: unexpected "all" (-h lists the flags)`,
 		"clean all":               `clean: unexpected "all" (-h lists the flags)`,
 		"temporal":                "temporal: DATABASE_URL must be set to postgres://user:password@host:port/name",
 		"temporal --port x":       `temporal: invalid value "x" for flag -port: parse error (-h lists the flags)`,
@@ -313,6 +315,9 @@ func TestTheWholeStackComesUpAndKeepsItsStock(t *testing.T) {
 
 	r.kill(t, "orders")
 	r.kill(t, "ui")
+	out, code := execute(t, data, bin, `echo "$ORDERS_URL $NATS_URL"; exit 3`)
+	require.Equal(t, s.URLs["orders"]+" "+s.NATSURL+"\n", out)
+	require.Equal(t, 3, code)
 	r.stop(t)
 	for _, name := range serviceNames {
 		require.Contains(t, r.output(), name+" drained\n")
@@ -338,6 +343,31 @@ func TestTheWholeStackComesUpAndKeepsItsStock(t *testing.T) {
 	r = start(t, data, "--bin="+bin, "--root="+bin, "--no-ui")
 	r.ready(t)
 	r.stop(t)
+}
+
+// execute runs a shell command by `devstack exec`.
+func execute(t *testing.T, data, bin, command string) (out string, code int) {
+	t.Helper()
+	self, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(self, "exec", "--data", data, "--root", bin, "--bin", bin, "--", "sh", "-c", command)
+	cmd.Env = append(os.Environ(), asDevstack+"=1", "ORDERFLOW_POSTGRES_FSYNC=off")
+	cmd.Stderr = t.Output()
+	answer, err := cmd.Output()
+	var exit *exec.ExitError
+	require.True(t, err == nil || errors.As(err, &exit), "%v", err)
+	return string(answer), cmd.ProcessState.ExitCode()
+}
+
+func TestExecStartsAStackWhereNoneRuns(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	out, code := execute(t, data, prebuilt(t), `curl -fsS "$INVENTORY_URL/v1/stock"`)
+	require.Zero(t, code)
+	require.Equal(t, `{"items":[{"count":1}]}`, out, "seeded")
+	_, running, err := stack.Running(stack.Options{Data: data})
+	require.NoError(t, err)
+	require.False(t, running)
 }
 
 func TestAServiceThatCannotStartIsExplainedAndNothingIsLeft(t *testing.T) {

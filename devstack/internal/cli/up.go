@@ -50,17 +50,23 @@ func upCommand(ctx context.Context, args, environ []string, out io.Writer) error
 		return fmt.Errorf("find devstack's own program: %w", err)
 	}
 
-	// The first signal ends ctx and so begins an orderly stop, the second ends the patience with it.
+	kill, forget := secondSignal()
+	defer forget()
+	return stack.Up(ctx, kill, o)
+}
+
+// secondSignal returns a channel that is closed by the second signal. The first one ends the context and so
+// begins an orderly stop; the second says that the patience with it is over.
+func secondSignal() (_ <-chan struct{}, forget func()) {
 	kill := make(chan struct{})
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
 	go func() {
 		<-signals
 		<-signals
 		close(kill)
 	}()
-	return stack.Up(ctx, kill, o)
+	return kill, func() { signal.Stop(signals) }
 }
 
 func cleanCommand(ctx context.Context, args, environ []string, out io.Writer) error {

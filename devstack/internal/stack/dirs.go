@@ -17,6 +17,7 @@ const (
 	lockFile    = "lock"
 	secretsFile = "secrets.json"
 	portsFile   = "ports.json"
+	stateFile   = "state.json"
 	binDir      = "bin"
 	logDir      = "log"
 	natsDir     = "nats"
@@ -73,20 +74,22 @@ func dataDir(given, root string) (string, error) {
 	return filepath.Join(cache, "orderflow", "devstack", name), nil
 }
 
+// whereData finds the data directory without needing a repository when the directory is given.
+func whereData(o Options) (string, error) {
+	if o.Data != "" {
+		return dataDir(o.Data, "")
+	}
+	root, err := findRoot(o.Root)
+	if err != nil {
+		return "", err
+	}
+	return dataDir("", root)
+}
+
 // Clean removes the data of the stack of a repository. It refuses while the stack runs, and removes only
 // what devstack has made.
 func Clean(ctx context.Context, o Options) (string, error) {
-	data := o.Data
-	if data == "" {
-		root, err := findRoot(o.Root)
-		if err != nil {
-			return "", err
-		}
-		if data, err = dataDir("", root); err != nil {
-			return "", err
-		}
-	}
-	data, err := filepath.Abs(data)
+	data, err := whereData(o)
 	if err != nil {
 		return "", err
 	}
@@ -102,7 +105,7 @@ func Clean(ctx context.Context, o Options) (string, error) {
 	if err := cluster.StopLeftover(ctx); err != nil {
 		return "", err
 	}
-	for _, name := range []string{binDir, logDir, natsDir, postgresDir, portsFile, secretsFile, lockFile} {
+	for _, name := range []string{binDir, logDir, natsDir, postgresDir, portsFile, secretsFile, stateFile, lockFile} {
 		if err := os.RemoveAll(filepath.Join(data, name)); err != nil {
 			return "", err
 		}

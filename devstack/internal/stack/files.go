@@ -75,6 +75,8 @@ func readJSON(file string, value any) error {
 	return json.Unmarshal(content, value)
 }
 
+var errRunning = errors.New("a devstack is running")
+
 // lock makes the caller the only stack on the data directory until the file is closed, which the kernel
 // does for a process that is killed.
 func lock(data string) (*os.File, error) {
@@ -85,7 +87,7 @@ func lock(data string) (*os.File, error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("a devstack is running on %s already: stop it, or give this one another --data directory", data)
+			return nil, fmt.Errorf("%w on %s already: stop it, or give this one another --data directory", errRunning, data)
 		}
 		return nil, fmt.Errorf("lock %s: %w", data, err)
 	}

@@ -69,7 +69,7 @@ func (s *stack) build(ctx context.Context) error {
 			Args:   []string{"build", "-o", s.program(svc), "./cmd/" + svc.name},
 			Env:    s.options.Environ,
 			Dir:    filepath.Join(s.root, svc.module),
-			Output: s.console.Lines("build"),
+			Output: s.lines("build"),
 		})
 		if err != nil {
 			return err
@@ -91,7 +91,7 @@ func (s *stack) migrate(ctx context.Context) error {
 				Args:   []string{"migrate"},
 				Env:    s.serviceEnv(svc),
 				Dir:    s.data,
-				Output: s.console.Lines(svc.name),
+				Output: s.lines(svc.name),
 			})
 		})
 	}
@@ -115,7 +115,7 @@ func (s *stack) serve(ctx context.Context) error {
 			Dir:         s.data,
 			Level:       levelServices,
 			StopTimeout: 15 * time.Second,
-			Output:      s.console.Lines(svc.name),
+			Output:      s.lines(svc.name),
 			ReadyURL:    ready,
 			Ready:       answers(ready),
 		})

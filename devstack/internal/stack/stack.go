@@ -57,6 +57,11 @@ type Options struct {
 	NoSeed    bool
 	OnlyInfra bool
 
+	// Task, if set, is run when the stack is ready, which stops when it returns; its error is that of Up.
+	Task func(context.Context, State) error
+	// Quiet keeps the output of the processes to itself until one fails.
+	Quiet bool
+
 	Environ []string  // of devstack itself
 	Self    string    // devstack's own program, which can run each server
 	Out     io.Writer // everything the user reads
@@ -101,7 +106,10 @@ func Up(ctx context.Context, kill <-chan struct{}, o Options) error {
 
 	begun := time.Now()
 	err = s.start(ctx)
-	if err == nil {
+	switch {
+	case err == nil && o.Task != nil:
+		err = o.Task(ctx, s.state())
+	case err == nil:
 		s.announce(begun)
 		<-ctx.Done()
 	}
@@ -229,7 +237,7 @@ func (s *stack) start(ctx context.Context) error {
 		}
 	}
 	s.mu.Lock()
-	s.published = s.options.State != ""
+	s.published = true
 	s.mu.Unlock()
 	return s.writeState()
 }
@@ -261,52 +269,42 @@ func (s *stack) writeState() error {
 	if !s.published {
 		return nil
 	}
-	state := State{
-		Version:   1,
-		PID:       os.Getpid(),
-		Root:      s.root,
-		Data:      s.data,
-		URLs:      map[string]string{},
-		OpsURLs:   map[string]string{},
-		Databases: map[string]string{},
-		AdminURL:  s.adminURL,
-		NATSURL:   s.natsURL(),
-		Temporal: TemporalState{
-			Address:   s.ports.address("TEMPORAL"),
-			Namespace: namespace,
-		},
-		PayloadKeys: s.secrets.PayloadKeys,
-		Processes:   processStates(s.group.Processes()),
-	}
-	state.URLs["temporal_http"] = s.ports.url("TEMPORAL_HTTP")
-	state.URLs["temporal_metrics"] = s.ports.url("TEMPORAL_METRICS") + "/metrics"
-	state.URLs["nats_monitor"] = s.ports.url("NATS_MONITOR")
-	if s.withUI() {
-		state.URLs["ui"] = s.ports.url("UI")
-	}
-	for _, svc := range services {
-		if svc.database {
-			state.Databases[svc.name] = s.databases[svc.name]
-		}
-		if !s.options.OnlyInfra {
-			state.URLs[svc.name] = s.ports.url(svc.port())
-			state.OpsURLs[svc.name] = s.ports.url(svc.ops())
+	state := s.state()
+	for _, file := range s.stateFiles() {
+		if err := writeJSON(file, state, 0o600); err != nil {
+			return err
 		}
 	}
-	return writeJSON(s.options.State, state, 0o600)
+	return nil
 }
 
-// withdraw removes the state file: who finds one may believe it.
+// withdraw removes the state files: who finds one may believe it.
 func (s *stack) withdraw() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.published = false
-	if s.options.State == "" {
-		return
+	for _, file := range s.stateFiles() {
+		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.stage("the state file cannot be removed: %v", err)
+		}
 	}
-	if err := os.Remove(s.options.State); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		s.stage("the state file cannot be removed: %v", err)
+}
+
+// stateFiles are the one of the data directory, by which other commands find the stack, and the one asked for.
+func (s *stack) stateFiles() []string {
+	files := []string{filepath.Join(s.data, stateFile)}
+	if s.options.State != "" {
+		files = append(files, s.options.State)
 	}
+	return files
+}
+
+// lines returns the output of one process.
+func (s *stack) lines(name string) *supervise.Output {
+	if s.options.Quiet {
+		return supervise.NewOutput(func(string) {})
+	}
+	return s.console.Lines(name)
 }
 
 func (s *stack) close() {

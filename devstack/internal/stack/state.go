@@ -1,6 +1,10 @@
 package stack
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/orderflow/orderflow/devstack/internal/supervise"
@@ -45,6 +49,78 @@ type ProcessState struct {
 	ReadyURL  string    `json:"ready_url,omitempty"`
 	Restarts  int       `json:"restarts"`
 	StartedAt time.Time `json:"started_at"`
+}
+
+// state describes the stack as it is now.
+func (s *stack) state() State {
+	state := State{
+		Version:     1,
+		PID:         os.Getpid(),
+		Root:        s.root,
+		Data:        s.data,
+		URLs:        map[string]string{},
+		OpsURLs:     map[string]string{},
+		Databases:   map[string]string{},
+		AdminURL:    s.adminURL,
+		NATSURL:     s.natsURL(),
+		Temporal:    TemporalState{Address: s.ports.address("TEMPORAL"), Namespace: namespace},
+		PayloadKeys: s.secrets.PayloadKeys,
+		Processes:   processStates(s.group.Processes()),
+	}
+	state.URLs["temporal_http"] = s.ports.url("TEMPORAL_HTTP")
+	state.URLs["temporal_metrics"] = s.ports.url("TEMPORAL_METRICS") + "/metrics"
+	state.URLs["nats_monitor"] = s.ports.url("NATS_MONITOR")
+	if s.withUI() {
+		state.URLs["ui"] = s.ports.url("UI")
+	}
+	for _, svc := range services {
+		if svc.database {
+			state.Databases[svc.name] = s.databases[svc.name]
+		}
+		if !s.options.OnlyInfra {
+			state.URLs[svc.name] = s.ports.url(svc.port())
+			state.OpsURLs[svc.name] = s.ports.url(svc.ops())
+		}
+	}
+	return state
+}
+
+// Running returns the state of the stack that runs on the data directory of the options, if one does.
+func Running(o Options) (_ State, running bool, err error) {
+	data, err := whereData(o)
+	if err != nil {
+		return State{}, false, err
+	}
+	if _, err := os.Stat(filepath.Join(data, lockFile)); err != nil {
+		return State{}, false, nil // there never was one
+	}
+	held, err := lock(data)
+	if err == nil {
+		return State{}, false, held.Close()
+	}
+	if !errors.Is(err, errRunning) {
+		return State{}, false, err
+	}
+	var state State
+	if err := readJSON(filepath.Join(data, stateFile), &state); err != nil {
+		return State{}, true, fmt.Errorf("the stack on %s is not ready: wait until it is, or has stopped", data)
+	}
+	return state, true, nil
+}
+
+// Environ is how a command finds the stack: ORDERS_URL and the like, NATS_URL and TEMPORAL_*.
+func (s State) Environ() []string {
+	environ := []string{
+		"NATS_URL=" + s.NATSURL,
+		"TEMPORAL_ADDRESS=" + s.Temporal.Address,
+		"TEMPORAL_NAMESPACE=" + s.Temporal.Namespace,
+	}
+	for _, svc := range services {
+		if url := s.URLs[svc.name]; url != "" {
+			environ = append(environ, svc.port()+"_URL="+url)
+		}
+	}
+	return environ
 }
 
 func processStates(processes []*supervise.Process) []ProcessState {
