@@ -1,5 +1,5 @@
-// Package activities offers the service to sagas: it connects Temporal's heartbeats, cancellation and shutdown with what
-// the domain asks for. It must not know what a booking takes.
+// Package activities offers the service to sagas: it connects Temporal's heartbeats, cancellation and shutdown with
+// what the domain asks for. It must not know what a booking takes.
 package activities
 
 import (

@@ -99,7 +99,7 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 	books := sandbox.New(pool, cfg.SandboxSlow)
 	shipments := shipment.New(pool, carrier.NewGuard(books, cfg.CarrierTimeout, registry),
 		shipment.Timing{Call: cfg.CarrierTimeout, Poll: pollCarrier, ByHand: waitByHand}, relay.Wake, log, registry)
-	api, err := httpapi.New(shipments, books, log, registry)
+	api, err := httpapi.New(shipments, books, log, registry) //nolint:contextcheck // A request brings its own.
 	if err != nil {
 		return err
 	}

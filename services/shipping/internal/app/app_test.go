@@ -150,7 +150,7 @@ func TestServiceStaysUpWhileEverythingIsAway(t *testing.T) { //nolint:parallelte
 	require.NoError(t, stop())
 }
 
-func TestBusyPortIsSaidAtOnce(t *testing.T) { //nolint:paralleltest // It sets the environment.
+func TestBusyPortIsSaidAtOnce(t *testing.T) {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
@@ -180,4 +180,21 @@ func TestConfigurationNamesEveryMistake(t *testing.T) {
 	cfg.Carrier, cfg.PayloadKeys = "dhl", "x"
 	require.ErrorContains(t, cfg.Validate(), "CARRIER")
 	require.ErrorContains(t, cfg.Validate(), "PAYLOAD_KEYS")
+}
+
+func TestMigrateMayRunAgain(t *testing.T) {
+	t.Setenv("DATABASE_URL", pgtest.DSN(t))
+	for range 2 {
+		require.NoError(t, app.Migrate(t.Context(), io.Discard))
+	}
+}
+
+func TestServeWithoutSettingsNamesThem(t *testing.T) {
+	t.Setenv("DATABASE_URL", "")
+	t.Setenv("NATS_URL", "")
+	t.Setenv("PAYLOAD_KEYS", "")
+	err := app.Serve(t.Context(), io.Discard)
+	for _, name := range []string{"DATABASE_URL", "NATS_URL", "PAYLOAD_KEYS"} {
+		require.ErrorContains(t, err, name)
+	}
 }

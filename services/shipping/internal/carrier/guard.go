@@ -30,7 +30,7 @@ const (
 type Guard struct {
 	carrier shipment.Carrier
 	timeout time.Duration
-	breaker *gobreaker.CircuitBreaker[any]
+	breaker *gobreaker.CircuitBreaker[struct{}]
 	seconds *prometheus.HistogramVec
 }
 
@@ -40,7 +40,7 @@ var _ shipment.Carrier = (*Guard)(nil)
 func NewGuard(c shipment.Carrier, timeout time.Duration, metrics prometheus.Registerer) *Guard {
 	g := &Guard{
 		carrier: c, timeout: timeout,
-		breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
+		breaker: gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 			Name: "carrier", MaxRequests: trialCalls, Interval: window, Timeout: openFor,
 			ReadyToTrip: func(c gobreaker.Counts) bool {
 				return c.Requests >= minCalls && c.TotalFailures*100 >= c.Requests*outagePercent
@@ -111,14 +111,14 @@ func guarded[T any](
 	ctx context.Context, g *Guard, call string, late *errs.Error, fn func(context.Context) (T, error),
 ) (T, error) {
 	begun := time.Now()
-	result, err := g.breaker.Execute(func() (any, error) {
+	var result T
+	_, err := g.breaker.Execute(func() (_ struct{}, err error) {
 		ctx, cancel := context.WithTimeout(ctx, g.timeout)
 		defer cancel()
-		result, err := fn(ctx)
-		if errors.Is(err, context.DeadlineExceeded) {
+		if result, err = fn(ctx); errors.Is(err, context.DeadlineExceeded) {
 			err = late.WithCause(err)
 		}
-		return result, err
+		return struct{}{}, err
 	})
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = shipping.ErrCarrierUnavailable.WithCause(err)
@@ -128,7 +128,7 @@ func guarded[T any](
 		var zero T
 		return zero, err
 	}
-	return result.(T), nil //nolint:forcetypeassert // The function above returned it.
+	return result, nil
 }
 
 func outcome(err error) string {

@@ -2,7 +2,6 @@ package carrier_test
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -96,7 +95,7 @@ func TestCallsThatHangEnd(t *testing.T) {
 	require.ErrorIs(t, err, shipping.ErrCarrierUnavailable, "a question changes nothing")
 	_, err = g.Quote(t.Context(), shipment.Parcel{})
 	require.ErrorIs(t, err, shipping.ErrCarrierUnavailable)
-	require.True(t, errors.Is(err, context.DeadlineExceeded))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
 func TestFailedCallsReturnNothing(t *testing.T) {

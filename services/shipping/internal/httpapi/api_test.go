@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
@@ -15,7 +16,7 @@ const ordinary = "10115"
 
 func TestQuoteIsAPureQuestion(t *testing.T) {
 	t.Parallel()
-	b, req := setup(t), bookingTo(ordinary)
+	b, req := setup(t, patient), bookingTo(ordinary)
 	res, err := b.CreateQuoteWithResponse(t.Context(),
 		client.QuoteRequest{Warehouse: req.Warehouse, To: req.To, Items: req.Items})
 	require.NoError(t, err)
@@ -34,7 +35,7 @@ func TestQuoteIsAPureQuestion(t *testing.T) {
 
 func TestBookThenReadThenCancel(t *testing.T) {
 	t.Parallel()
-	b, req := setup(t), bookingTo(ordinary)
+	b, req := setup(t, patient), bookingTo(ordinary)
 	booked := b.book(t, req)
 	require.Equal(t, http.StatusCreated, booked.StatusCode())
 	sh := booked.JSON201
@@ -60,7 +61,7 @@ func TestBookThenReadThenCancel(t *testing.T) {
 
 func TestAddressIsForOperatorsOnly(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, patient)
 	shipmentID := b.book(t, bookingTo(ordinary)).JSON201.ID
 	got, err := b.GetShipmentWithResponse(t.Context(), shipmentID, withScopes("orders:read"))
 	require.NoError(t, err)
@@ -73,7 +74,7 @@ func TestAddressIsForOperatorsOnly(t *testing.T) {
 
 func TestUnsafeAndSandboxOperationsAreForOperatorsOnly(t *testing.T) {
 	t.Parallel()
-	b, other := setup(t), withScopes("orders:read")
+	b, other := setup(t, patient), withScopes("orders:read")
 	key := uuid.NewString()
 	booked, err := b.BookShipmentWithResponse(t.Context(), &client.BookShipmentParams{IdempotencyKey: key}, bookingTo(ordinary), other)
 	require.NoError(t, err)
@@ -95,7 +96,7 @@ func TestUnsafeAndSandboxOperationsAreForOperatorsOnly(t *testing.T) {
 
 func TestSlowBookingIsAccepted(t *testing.T) {
 	t.Parallel()
-	b, req := setup(t), bookingTo(sandbox.Slow)
+	b, req := setup(t, time.Second), bookingTo(sandbox.Slow)
 	params := &client.BookShipmentParams{IdempotencyKey: uuid.NewString()}
 	first, err := b.BookShipmentWithResponse(t.Context(), params, req)
 	require.NoError(t, err)
@@ -122,7 +123,7 @@ func TestSlowBookingIsAccepted(t *testing.T) {
 
 func TestRefusalIsShown(t *testing.T) {
 	t.Parallel()
-	b, req := setup(t), bookingTo(sandbox.Refuses)
+	b, req := setup(t, patient), bookingTo(sandbox.Refuses)
 	res := b.book(t, req)
 	require.Equal(t, http.StatusPaymentRequired, res.StatusCode())
 	require.Equal(t, "address_refused", res.ApplicationProblemJSONDefault.Code)
@@ -134,7 +135,7 @@ func TestRefusalIsShown(t *testing.T) {
 
 func TestCancelOfADispatchedShipmentIsAConflict(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, patient)
 	shipmentID := b.book(t, bookingTo(sandbox.FetchedAtOnce)).JSON201.ID
 	res := b.cancel(t, shipmentID)
 	require.Equal(t, http.StatusConflict, res.StatusCode())
@@ -146,7 +147,7 @@ func TestCancelOfADispatchedShipmentIsAConflict(t *testing.T) {
 
 func TestOutageDelaysACancellation(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, patient)
 	shipmentID := b.book(t, bookingTo(sandbox.CancelDown)).JSON201.ID
 	outage, err := b.GetOutageWithResponse(t.Context())
 	require.NoError(t, err)
@@ -161,7 +162,7 @@ func TestOutageDelaysACancellation(t *testing.T) {
 
 func TestListPagesNewestFirstAndFilters(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, patient)
 	var want []string
 	for range 5 {
 		want = append([]string{b.book(t, bookingTo(ordinary)).JSON201.ID}, want...)

@@ -58,7 +58,7 @@ func badBodies(good string) map[string]string {
 
 func TestBadInputIsAClientErrorAndStoresNothing(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, patient)
 	header := func(pairs ...string) http.Header {
 		h := http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {"a-key"}}
 		for i := 0; i < len(pairs); i += 2 {
@@ -134,7 +134,7 @@ func TestBadInputIsAClientErrorAndStoresNothing(t *testing.T) {
 
 func TestCursorOfOtherFiltersSaysSo(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setup(t, patient)
 	status, problem := b.send(t, "GET", "/v1/shipments?cursor="+
 		page.Encode(page.Position{Time: time.Now(), ID: "shp_1"}, "shipments ord_1 "), "", http.Header{})
 	require.Equal(t, http.StatusUnprocessableEntity, status)

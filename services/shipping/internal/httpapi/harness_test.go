@@ -38,12 +38,16 @@ type bundle struct {
 	http  *http.Client // Checks every answer against the document.
 }
 
-func setup(t *testing.T) bundle {
+// patient waits long enough for every carrier that is not slow.
+const patient = 10 * time.Second
+
+// setup starts the API. byHand is how long a request waits for the carrier.
+func setup(t *testing.T, byHand time.Duration) bundle {
 	t.Helper()
 	pool := pgtest.New(t, outbox.Schema, idempotency.Schema, store.Migrations, sandbox.Schema)
 	log := slog.New(slog.DiscardHandler)
 	books := sandbox.New(pool, time.Hour)
-	timing := shipment.Timing{Call: 5 * time.Second, Poll: 10 * time.Millisecond, ByHand: 100 * time.Millisecond}
+	timing := shipment.Timing{Call: 5 * time.Second, Poll: 10 * time.Millisecond, ByHand: byHand}
 	guard := carrier.NewGuard(books, timing.Call, prometheus.NewRegistry())
 	svc := shipment.New(pool, guard, timing, func() {}, log, prometheus.NewRegistry())
 	e, err := httpapi.New(svc, books, log, prometheus.NewRegistry())

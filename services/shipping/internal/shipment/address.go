@@ -53,8 +53,8 @@ func printable(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, unicode.IsControl) < 0
 }
 
-// knownCountry asks for the one spelling: ParseRegion also takes lower case, three letters, UN M.49 numbers and countries
-// that are no more.
+// knownCountry asks for the one spelling: ParseRegion also takes lower case, three letters, UN M.49 numbers and
+// countries that are no more.
 func knownCountry(code string) bool {
 	region, err := language.ParseRegion(code)
 	return err == nil && region.IsCountry() && region.Canonicalize().String() == code && len(code) == 2
@@ -86,11 +86,13 @@ func postalPattern(country string) *regexp.Regexp {
 	}
 }
 
-var (
-	identifier   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
-	maxQuantity  = int64(1_000_000)
+// Limits of a shipment.
+const (
+	maxQuantity  = 1_000_000
 	maxItemLines = 100
 )
+
+var identifier = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // validateRequest checks what Validate does not. It returns shipping.ErrShipmentInvalid or shipping.ErrAddressInvalid,
 // both with fields.
@@ -105,7 +107,8 @@ func validateRequest(r shipping.BookRequest) error {
 	check(identifier.MatchString(r.OrderID), "/order_id", name)
 	check(identifier.MatchString(r.FulfilmentID), "/fulfilment_id", name)
 	check(identifier.MatchString(r.Warehouse), "/warehouse", name)
-	check(len(r.Items) >= 1 && len(r.Items) <= maxItemLines, "/items", fmt.Sprintf("must hold 1 to %d items", maxItemLines))
+	check(len(r.Items) >= 1 && len(r.Items) <= maxItemLines, "/items",
+		fmt.Sprintf("must hold 1 to %d items", maxItemLines))
 	seen := make(map[string]bool, len(r.Items))
 	for i, it := range r.Items {
 		at := fmt.Sprintf("/items/%d", i)

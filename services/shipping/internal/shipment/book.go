@@ -176,15 +176,13 @@ func (s *Service) advance(ctx context.Context, sh Shipment, p Progress) (bool, e
 		return true, s.confirm(ctx, sh, status)
 	case Refused, Withdrawn:
 		return true, s.giveUp(ctx, sh, status)
-	case Pending, Submitting:
-		return false, nil
-	default:
+	default: // It is thinking.
 		return false, nil
 	}
 }
 
-// submit returns the carrier's ticket, or "" when another look is due after a pause. At most one submission is under way
-// at any time, and none begins once the shipment is being called off: claim sees to both.
+// submit returns the carrier's ticket, or "" when another look is due after a pause. At most one submission is under
+// way at any time, and none begins once the shipment is being called off: claim sees to both.
 func (s *Service) submit(ctx context.Context, sh Shipment) (ticket string, err error) {
 	// Taken before the claim, so that the submission is over before the claim is, even if this process is stopped for
 	// a while in between.

@@ -20,8 +20,8 @@
 // So whichever comes first at the row decides:
 //
 //   - The intent before the claim: nothing is ever submitted.
-//   - The claim before the intent, and the carrier has the parcel already: Cancel finds it by key and calls it off. Book
-//     gets its answer, finds the row cancelled, and reports that.
+//   - The claim before the intent, and the carrier has the parcel already: Cancel finds it by key and calls it off.
+//     Book gets its answer, finds the row cancelled, and reports that.
 //   - The claim before the intent, and the submission is still on its way: the carrier does not know the key. That
 //     proves nothing, so Cancel fails with shipping.ErrOutcomeUnknown and is tried again, until Book has written down
 //     its answer or the attempt is over. Book, when it has its answer, sees the intent and calls off by itself.

@@ -2,7 +2,6 @@ package shipment_test
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"testing"
@@ -90,10 +89,10 @@ type settings struct {
 // impatient makes calls of the carrier time out soon.
 func impatient(s *settings) { s.timing.Call = 250 * time.Millisecond }
 
-func setup(t testing.TB, options ...option) bundle {
+func setup(t *testing.T, options ...option) bundle {
 	t.Helper()
 	cfg := settings{
-		timing: shipment.Timing{Call: 5 * time.Second, Poll: 10 * time.Millisecond, ByHand: 200 * time.Millisecond},
+		timing: shipment.Timing{Call: 5 * time.Second, Poll: 10 * time.Millisecond, ByHand: 5 * time.Second},
 		slow:   300 * time.Millisecond,
 	}
 	for _, o := range options {
@@ -121,7 +120,7 @@ func cancelOf(req shipping.BookRequest) shipping.CancelRequest {
 	return shipping.CancelRequest{OrderID: req.OrderID, FulfilmentIDs: []string{req.FulfilmentID}}
 }
 
-func (b bundle) book(t testing.TB, req shipping.BookRequest) (shipping.Booking, error) {
+func (b bundle) book(t *testing.T, req shipping.BookRequest) (shipping.Booking, error) {
 	t.Helper()
 	return b.Book(t.Context(), req, shipment.Progress{})
 }
@@ -137,7 +136,7 @@ func (b bundle) bookInBackground(ctx context.Context, req shipping.BookRequest, 
 }
 
 // cancelUntilDone is what a saga does: it tries again until the carrier has been asked for certain.
-func (b bundle) cancelUntilDone(t testing.TB, req shipping.BookRequest) {
+func (b bundle) cancelUntilDone(t *testing.T, req shipping.BookRequest) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		return b.Cancel(context.WithoutCancel(t.Context()), cancelOf(req)) == nil
@@ -145,14 +144,14 @@ func (b bundle) cancelUntilDone(t testing.TB, req shipping.BookRequest) {
 }
 
 // shipments returns our books about an order.
-func (b bundle) shipments(t testing.TB, orderID string) []shipment.Shipment {
+func (b bundle) shipments(t *testing.T, orderID string) []shipment.Shipment {
 	t.Helper()
 	list, err := b.List(context.WithoutCancel(t.Context()), shipment.Filter{OrderID: orderID}, page.Position{}, 100)
 	require.NoError(t, err)
 	return list
 }
 
-func (b bundle) only(t testing.TB, req shipping.BookRequest) shipment.Shipment {
+func (b bundle) only(t *testing.T, req shipping.BookRequest) shipment.Shipment {
 	t.Helper()
 	list := b.shipments(t, req.OrderID)
 	require.Len(t, list, 1)
@@ -160,7 +159,7 @@ func (b bundle) only(t testing.TB, req shipping.BookRequest) shipment.Shipment {
 }
 
 // live counts the parcels of an order that the carrier is going to fetch, by the carrier's books.
-func (b bundle) live(t testing.TB, orderID string) int {
+func (b bundle) live(t *testing.T, orderID string) int {
 	t.Helper()
 	list, err := b.books.Bookings(context.WithoutCancel(t.Context()), orderID)
 	require.NoError(t, err)
@@ -174,7 +173,7 @@ func (b bundle) live(t testing.TB, orderID string) int {
 }
 
 // events returns the types of the events about an order, oldest first.
-func (b bundle) events(t testing.TB, orderID string) []string {
+func (b bundle) events(t *testing.T, orderID string) []string {
 	t.Helper()
 	rows, err := b.pool.Query(t.Context(),
 		`select subject from outbox where convert_from(payload, 'UTF8')::jsonb ->> 'subject' = $1 order by seq`, orderID)
@@ -190,9 +189,9 @@ func (b bundle) events(t testing.TB, orderID string) []string {
 	return types
 }
 
-func (b bundle) exec(t testing.TB, sql string, args ...any) {
+func (b bundle) exec(t *testing.T, sql string, args ...any) {
 	t.Helper()
 	tag, err := b.pool.Exec(t.Context(), sql, args...)
 	require.NoError(t, err)
-	require.NotZero(t, tag.RowsAffected(), fmt.Sprintf("no row: %s", sql))
+	require.NotZero(t, tag.RowsAffected(), "no row: %s", sql)
 }

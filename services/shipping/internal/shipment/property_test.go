@@ -23,10 +23,10 @@ type faults struct{ percent atomic.Int64 }
 
 // strike says which half of a call fails.
 func (f *faults) strike() (before, after, crash bool) {
-	if rand.Int64N(100) >= f.percent.Load() { //nolint:gosec // Chance is all that is wanted.
+	if rand.Int64N(100) >= f.percent.Load() {
 		return false, false, false
 	}
-	switch rand.IntN(6) { //nolint:gosec // As above.
+	switch rand.IntN(6) {
 	case 0, 1:
 		return true, false, false
 	case 2, 3:
@@ -86,7 +86,7 @@ func (f *faults) attach(l *line) {
 func survive(operation func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("%v", r) //nolint:errorlint // It is no error.
+			err = fmt.Errorf("%v", r)
 		}
 	}()
 	return operation()

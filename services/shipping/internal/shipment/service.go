@@ -62,7 +62,9 @@ func New(
 
 // Quote asks what a shipment would cost. It returns shipping.ErrShipmentInvalid, shipping.ErrAddressInvalid,
 // shipping.ErrAddressRefused or shipping.ErrCarrierUnavailable.
-func (s *Service) Quote(ctx context.Context, warehouse string, to shipping.Address, items []shipping.Item) (Quote, error) {
+func (s *Service) Quote(
+	ctx context.Context, warehouse string, to shipping.Address, items []shipping.Item,
+) (Quote, error) {
 	// A quote is of no order yet.
 	const none = "quote"
 	req := shipping.BookRequest{OrderID: none, FulfilmentID: none, Warehouse: warehouse, Items: items, To: to}

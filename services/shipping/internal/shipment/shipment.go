@@ -13,8 +13,8 @@ import (
 // State is where a shipment stands.
 type State string
 
-// The states. A carrier's final no is Cancelled with a Refusal: to everyone but the customer, who is told why, it is the
-// same as a shipment that was called off.
+// The states. A carrier's final no is Cancelled with a Refusal: to everyone but the customer, who is told why, it is
+// the same as a shipment that was called off.
 const (
 	Booking    State = "booking"
 	Booked     State = "booked"
@@ -45,9 +45,7 @@ func transitions(from State) []State {
 		return []State{Delivered, Returned, Lost}
 	case Delivered:
 		return []State{Returned}
-	case Cancelled, Returned, Lost:
-		return nil
-	default:
+	default: // Cancelled, Returned and Lost are the ends.
 		return nil
 	}
 }
@@ -118,8 +116,6 @@ func (s *Shipment) underWay() bool {
 	switch s.State {
 	case Dispatched, InTransit, Delivered, Returned, Lost:
 		return true
-	case Booking, Booked, Cancelled:
-		return false
 	default:
 		return false
 	}

@@ -1,6 +1,6 @@
-// Package sandbox is a carrier for trying things out. It behaves like another company: its books are kept in a schema of
-// their own, in transactions of their own, so that they survive whatever happens to the service that asked, and nothing
-// is ever done in both books at once. It must not know what the service makes of its answers.
+// Package sandbox is a carrier for trying things out. It behaves like another company: its books are kept in a schema
+// of their own, in transactions of their own, so that they survive whatever happens to the service that asked, and
+// nothing is ever done in both books at once. It must not know what the service makes of its answers.
 //
 // How it treats a parcel depends on the postal code, in any country that has such codes:
 //
@@ -67,8 +67,8 @@ func New(pool *pgxpool.Pool, slow time.Duration) *Carrier {
 	return &Carrier{queries: db.New(pool), slow: slow}
 }
 
-// Quote implements shipment.Carrier. A parcel costs EUR 4.90 within Germany and EUR 9.90 elsewhere, and 10 cents for each
-// piece.
+// Quote implements shipment.Carrier. A parcel costs EUR 4.90 within Germany and EUR 9.90 elsewhere, and 10 cents for
+// each piece.
 func (c *Carrier) Quote(_ context.Context, p shipment.Parcel) (shipment.Quote, error) {
 	switch p.To.PostalCode {
 	case Down:
@@ -157,7 +157,7 @@ func (c *Carrier) Status(ctx context.Context, ticket string) (shipment.Status, e
 		status.Refusal = shipment.Refusal{
 			Code: shipping.ErrAddressRefused.Code, Message: shipping.ErrAddressRefused.Message,
 		}
-	case shipment.Pending, shipment.Submitting, shipment.Withdrawn:
+	default: // There is nothing to add.
 	}
 	return status, nil
 }
