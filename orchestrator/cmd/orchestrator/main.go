@@ -1,4 +1,4 @@
-// The orchestrator runs the order saga and answers operators.
+// Command orchestrator runs the order saga and answers operators.
 package main
 
 import (

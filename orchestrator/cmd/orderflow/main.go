@@ -1,4 +1,4 @@
-// Orderflow is the operators' command line.
+// Command orderflow is the operators' command line.
 package main
 
 import (
@@ -22,8 +22,10 @@ const usage = `usage: orderflow COMMAND [flags]
 
   demo     places orders that show each ending, and tells their stories
   audit    compares the books of all services; exits with 1 if something is wrong
+  history  writes the history of an order's saga as JSON, its payloads opened, to look at or to replay
 
 The services are found by ORDERS_URL, PAYMENTS_URL, INVENTORY_URL and SHIPPING_URL; the defaults are those of make run.
+history needs TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and PAYLOAD_KEYS instead.
 `
 
 // urls are where the services are.
@@ -62,6 +64,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		patience := flags.Duration("patience", 15*time.Minute, "how long an order may take before it counts as stuck")
 		since := flags.Duration("since", 0, "check only orders placed in this last time; 0 means all")
 		command = func() error { return runAudit(ctx, at, *since, *patience, stdout) }
+	case "history":
+		order := flags.String("order", "", "the order's `id`")
+		command = func() error { return writeHistory(ctx, *order, os.Getenv("PAYLOAD_KEYS"), stdout) }
 	default:
 		fmt.Fprintf(stderr, "orderflow: there is no command %q\n%s", args[0], usage)
 		return 2
