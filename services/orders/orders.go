@@ -1,5 +1,6 @@
 // Package orders is the public contract of the orders service: what an order is when it is placed, which events the
-// service publishes, and which activities it offers to the saga. It holds no logic but the rules that every order obeys.
+// service publishes, and which activities it offers to the saga. It holds no logic but the rules that every order
+// obeys.
 package orders
 
 import (

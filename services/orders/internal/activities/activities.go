@@ -1,5 +1,5 @@
-// Package activities offers the orders service to sagas: it registers the activities of the contract. It must not decide
-// anything about an order; package order does.
+// Package activities offers the orders service to sagas: it registers the activities of the contract. It must not
+// decide anything about an order; package order does.
 package activities
 
 import (

@@ -84,6 +84,7 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("app: OpenAPI document: %w", err)
 	}
+	//nolint:contextcheck // Handlers have the context of their request.
 	api := httpserver.New(httpserver.Config{Spec: spec, Log: log, Registry: registry})
 	httpapi.RegisterHandlers(api, httpapi.NewStrictHandler(httpapi.NewServer(service, log), nil))
 

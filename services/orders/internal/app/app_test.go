@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -92,8 +91,9 @@ func freeAddr(t *testing.T) string {
 func (p process) do(t *testing.T, method, url, body string, header ...string) (int, map[string]any) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
-	require.NoError(t, err)
-	req.Close = true
+	if err != nil {
+		return 0, nil
+	}
 	req.Header.Set("Content-Type", "application/json")
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
@@ -103,10 +103,8 @@ func (p process) do(t *testing.T, method, url, body string, header ...string) (i
 		return 0, nil
 	}
 	defer func() { _ = res.Body.Close() }()
-	raw, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
 	var answer map[string]any
-	_ = json.Unmarshal(raw, &answer) // Not every answer of the ops port is JSON.
+	_ = json.NewDecoder(res.Body).Decode(&answer) // Not every answer of the ops port is JSON.
 	return res.StatusCode, answer
 }
 
@@ -207,7 +205,9 @@ func TestRequestsThatWaitAreAnsweredWhenTheServiceStops(t *testing.T) {
 	answers := make(chan answer, 10)
 	for range cap(answers) {
 		go func() {
-			status, orderID := p.place(t, "Prefer", "wait=60", "Orderflow-Subject", "shop")
+			status, o := p.do(t, http.MethodPost, p.api+"/v1/orders", mugs, "Idempotency-Key", id.New(id.Event),
+				"Prefer", "wait=60", "Orderflow-Subject", "shop")
+			orderID, _ := o["id"].(string)
 			answers <- answer{status, orderID}
 		}()
 	}

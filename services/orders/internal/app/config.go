@@ -35,7 +35,8 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// MigrateConfig is what a migration needs: less than the service, so that a job may run it before anything else is there.
+// MigrateConfig is what a migration needs: less than the service, so that a job may run it before anything else is
+// there.
 type MigrateConfig struct {
 	DatabaseURL config.Secret `env:"DATABASE_URL,required,notEmpty"`
 	Logging     logging.Config

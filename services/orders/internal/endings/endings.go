@@ -1,6 +1,6 @@
-// Package endings tells whoever waits for an order that it has settled, whichever replica settled it. It hears of it from
-// PostgreSQL: the transaction that settles an order notifies the channel, and one connection per process listens. It
-// must not know what an order is, and a notice carries no news but "look again".
+// Package endings tells whoever waits for an order that it has settled, whichever replica settled it. It hears of it
+// from PostgreSQL: the transaction that settles an order notifies the channel, and one connection per process listens.
+// It must not know what an order is, and a notice carries no news but "look again".
 package endings
 
 import (
@@ -29,8 +29,8 @@ func NewBoard(config *pgx.ConnConfig, log *slog.Logger) *Board {
 	return &Board{config: config, log: log, waiters: map[string]map[chan struct{}]struct{}{}}
 }
 
-// Watch returns a channel that gets a value whenever the order may have settled since. The waiter looks for itself after
-// it called Watch and after each value; then it misses nothing. It must call stop when it no longer waits.
+// Watch returns a channel that gets a value whenever the order may have settled since. The waiter looks for itself
+// after it called Watch and after each value; then it misses nothing. It must call stop when it no longer waits.
 func (b *Board) Watch(orderID string) (changed <-chan struct{}, stop func()) {
 	c := make(chan struct{}, 1)
 	b.mu.Lock()
@@ -52,21 +52,21 @@ func (b *Board) Watch(orderID string) (changed <-chan struct{}, stop func()) {
 // Run listens until ctx ends. It connects again whenever the connection is lost.
 func (b *Board) Run(ctx context.Context) error {
 	const firstPause, maxPause = 100 * time.Millisecond, 5 * time.Second
-	for pause := firstPause; ; pause = min(2*pause, maxPause) {
-		heard, err := b.listen(ctx)
+	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
+		connected, err := b.listen(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // Being told to end is no failure.
 		}
-		if heard {
+		if connected {
 			pause = firstPause
 		}
 		b.log.WarnContext(ctx, "not listening for settled orders; trying again", "error", err, "pause", pause)
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(pause):
 		}
 	}
+	return nil
 }
 
 // listen returns when the connection is lost, and whether there was one.

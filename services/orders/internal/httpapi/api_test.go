@@ -118,28 +118,26 @@ func TestAWaitingClientGetsTheSettledOrder(t *testing.T) {
 		client.OrderStatusFailed:         func(id string) error { return b.service.Close(b.operator, id, orders.Failed, why) },
 		client.OrderStatusNeedsAttention: func(id string) error { return b.service.Park(b.operator, id, why) },
 	} {
-		t.Run(string(status), func(t *testing.T) {
-			key := id.New(id.Event)
-			answered := make(chan *client.PlaceOrderHTTPResponse, 1)
-			go func() {
-				res, err := b.client.PlaceOrderWithResponse(t.Context(), params(key, "respond=x, wait=99"), mugs())
-				if err != nil {
-					t.Errorf("place: %v", err)
-				}
-				answered <- res
-			}()
-			orderID := b.waitForPending(t)
-			require.NoError(t, settle(orderID))
-			res := <-answered
-			require.NotNil(t, res)
-			require.Equal(t, http.StatusCreated, res.StatusCode(), "%s", res.Body)
-			require.Equal(t, status, res.JSON201.Status)
-			require.Equal(t, "wait=60", res.HTTPResponse.Header.Get("Preference-Applied"), "60 s at most")
-			require.Equal(t, "/v1/orders/"+orderID, res.HTTPResponse.Header.Get("Location"))
-			if status != client.OrderStatusConfirmed {
-				require.Equal(t, &client.Reason{Code: why.Code, Message: why.Message}, res.JSON201.Reason)
+		key := id.New(id.Event)
+		answered := make(chan *client.PlaceOrderHTTPResponse, 1)
+		go func() {
+			res, err := b.client.PlaceOrderWithResponse(t.Context(), params(key, "respond=x, wait=99"), mugs())
+			if err != nil {
+				t.Errorf("place: %v", err)
 			}
-		})
+			answered <- res
+		}()
+		orderID := b.waitForPending(t)
+		require.NoError(t, settle(orderID))
+		res := <-answered
+		require.NotNil(t, res)
+		require.Equal(t, http.StatusCreated, res.StatusCode(), "%s", res.Body)
+		require.Equal(t, status, res.JSON201.Status)
+		require.Equal(t, "wait=60", res.HTTPResponse.Header.Get("Preference-Applied"), "60 s at most")
+		require.Equal(t, "/v1/orders/"+orderID, res.HTTPResponse.Header.Get("Location"))
+		if status != client.OrderStatusConfirmed {
+			require.Equal(t, &client.Reason{Code: why.Code, Message: why.Message}, res.JSON201.Reason)
+		}
 	}
 }
 

@@ -70,20 +70,18 @@ func TestBadOrdersAreRefusedAndNotStored(t *testing.T) {
 		"a total of nothing":       {good("1250", "0"), 422, "invalid_order", "/lines"},
 		"a total beyond the int64": {good(`2,"unit_price":1250`, `1000000,"unit_price":9007199254740991`), 422, "invalid_order", "/lines"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			d := b.problem(t, request{method: http.MethodPost, path: "/v1/orders", body: c.body})
-			require.True(t, d.Status >= 400 && d.Status < 500, "%d", d.Status)
-			if c.status != 0 {
-				require.Equal(t, c.status, d.Status, "%+v", d)
-			}
-			if c.code != "" {
-				require.Equal(t, c.code, d.Code)
-			}
-			if c.pointer != "" {
-				require.NotEmpty(t, d.Errors)
-				require.Equal(t, c.pointer, d.Errors[0].Pointer)
-			}
-		})
+		d := b.problem(t, request{method: http.MethodPost, path: "/v1/orders", body: c.body})
+		require.True(t, d.Status >= 400 && d.Status < 500, "%s: %d", name, d.Status)
+		if c.status != 0 {
+			require.Equal(t, c.status, d.Status, "%s: %+v", name, d)
+		}
+		if c.code != "" {
+			require.Equal(t, c.code, d.Code, name)
+		}
+		if c.pointer != "" {
+			require.NotEmpty(t, d.Errors, name)
+			require.Equal(t, c.pointer, d.Errors[0].Pointer, name)
+		}
 	}
 	for _, table := range []string{"orders", "order_events", "outbox", "idempotency_keys"} {
 		require.Zero(t, b.count(t, table), table)
@@ -200,6 +198,7 @@ func TestBadReadsAreRefused(t *testing.T) {
 		"no such address":          {"/v1/order", nil, 404, "route_not_found"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			d := b.problem(t, request{method: http.MethodGet, path: c.path, header: c.header})
 			require.True(t, d.Status >= 400 && d.Status < 500, "%d", d.Status)
 			if c.status != 0 {

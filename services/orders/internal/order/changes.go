@@ -30,10 +30,10 @@ const (
 	EntryNeedsAttention      = "order.needs_attention"
 )
 
-// Cancel records that the caller in ctx wants an order to be undone; the saga hears of it and answers with Close, or with
-// Confirm where the request came too late. An order that is being cancelled, or is cancelled, is returned as it is. Any
-// other state than pending gives ErrNotCancellable. It also returns orders.ErrOrderNotFound and failures of package
-// idempotency.
+// Cancel records that the caller in ctx wants an order to be undone; the saga hears of it and answers with Close, or
+// with Confirm where the request came too late. An order that is being cancelled, or is cancelled, is returned as it
+// is. Any other state than pending gives ErrNotCancellable. It also returns orders.ErrOrderNotFound and failures of
+// package idempotency.
 func (s *Service) Cancel(ctx context.Context, orderID, reason string) (o Order, replayed bool, err error) {
 	if !id.Valid(id.Order, orderID) {
 		return Order{}, false, orders.ErrOrderNotFound
@@ -90,9 +90,9 @@ func requestCancel(ctx context.Context, tx pgx.Tx, o Order, reason string) (Orde
 	})
 }
 
-// Confirm ends an order well. A cancel request that was recorded meanwhile came too late, and the timeline says so. Like
-// Close and Park it changes nothing when the order has that end already, and it returns orders.ErrIllegalTransition or
-// orders.ErrOrderNotFound.
+// Confirm ends an order well. A cancel request that was recorded meanwhile came too late, and the timeline says so.
+// Like Close and Park it changes nothing when the order has that end already, and it returns
+// orders.ErrIllegalTransition or orders.ErrOrderNotFound.
 func (s *Service) Confirm(ctx context.Context, orderID string) error {
 	return s.settle(ctx, orderID, settlement{
 		to: Confirmed, event: orders.EventConfirmed, entry: EntryConfirmed, message: "The order is confirmed.",

@@ -117,7 +117,8 @@ func TestTheReasonOfABadEndIsShown(t *testing.T) {
 	require.NoError(t, err)
 	last := timeline.Entries[1]
 	require.Equal(t, order.EntryFailed, last.Type)
-	require.Equal(t, declined, order.Reason{Code: last.Code, Message: last.Message})
+	require.Equal(t, declined.Code, last.Code)
+	require.Equal(t, declined.Message, last.Message)
 }
 
 func TestAnOrderThatWasHelpedLosesItsReason(t *testing.T) {
@@ -265,6 +266,7 @@ func TestWaitingEndsWhenAnotherReplicaSettlesTheOrder(t *testing.T) {
 		"parked":    func(id string) error { return other.Park(ctx, id, declined) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			o := b.place(ctx, t)
 			settled := make(chan error, 1)
 			go func() { settled <- settle(o.ID) }()

@@ -1,6 +1,6 @@
 // Package order is what the orders service knows about orders: their states, who may see and change them, and what is
-// told about them. Each exported method of Service is one transaction in which a change, its entry in the order's timeline
-// and its event go together. It must not know HTTP, Temporal, or what other services' events look like.
+// told about them. Each exported method of Service is one transaction in which a change, its entry in the order's
+// timeline and its event go together. It must not know HTTP, Temporal, or what other services' events look like.
 package order
 
 import (

@@ -130,8 +130,8 @@ func visible(ctx context.Context, o Order) error {
 	return nil
 }
 
-// Await returns the order once it has settled. If it does not within limit, or if giveUp is closed before, it returns the
-// order as it was last seen.
+// Await returns the order once it has settled. If it does not within limit, or if giveUp is closed before, it returns
+// the order as it was last seen.
 func (s *Service) Await(
 	ctx context.Context, orderID string, limit time.Duration, giveUp <-chan struct{},
 ) (Order, error) {

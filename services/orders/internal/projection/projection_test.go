@@ -102,33 +102,57 @@ func TestEveryEventHasItsEntryAndItsStatus(t *testing.T) {
 		payment    order.PaymentStatus
 		fulfilment order.FulfilmentStatus
 	}{
-		{event(t, inventory.EventHeld, b.orderID, reserved), "reservation.held", "",
-			`{"reservation_id":"rsv_1"}`, order.PaymentNone, order.FulfilmentReserved},
-		{event(t, payments.EventOutcomeUnknown, b.orderID, paid(0, 0)), "payment.outcome_unknown", "",
-			`{"payment_id":"pay_1","amount":{"amount":100,"currency":"EUR"}}`, order.PaymentUnknown, order.FulfilmentReserved},
-		{event(t, payments.EventAuthorized, b.orderID, paid(0, 0)), "payment.authorized", "",
-			`{"payment_id":"pay_1","amount":{"amount":100,"currency":"EUR"}}`, order.PaymentAuthorized, order.FulfilmentReserved},
-		{event(t, shipping.EventRefused, b.orderID, shipped), "shipment.refused", "address_refused",
-			`{"shipment_id":"shp_1","fulfilment_id":"1"}`, order.PaymentAuthorized, order.FulfilmentReserved},
-		{event(t, shipping.EventBooked, b.orderID, shipped), "shipment.booked", "",
+		{
+			event(t, inventory.EventHeld, b.orderID, reserved), "reservation.held", "",
+			`{"reservation_id":"rsv_1"}`, order.PaymentNone, order.FulfilmentReserved,
+		},
+		{
+			event(t, payments.EventOutcomeUnknown, b.orderID, paid(0, 0)), "payment.outcome_unknown", "",
+			`{"payment_id":"pay_1","amount":{"amount":100,"currency":"EUR"}}`, order.PaymentUnknown, order.FulfilmentReserved,
+		},
+		{
+			event(t, payments.EventAuthorized, b.orderID, paid(0, 0)), "payment.authorized", "",
+			`{"payment_id":"pay_1","amount":{"amount":100,"currency":"EUR"}}`, order.PaymentAuthorized, order.FulfilmentReserved,
+		},
+		{
+			event(t, shipping.EventRefused, b.orderID, shipped), "shipment.refused", "address_refused",
+			`{"shipment_id":"shp_1","fulfilment_id":"1"}`, order.PaymentAuthorized, order.FulfilmentReserved,
+		},
+		{
+			event(t, shipping.EventBooked, b.orderID, shipped), "shipment.booked", "",
 			`{"shipment_id":"shp_1","fulfilment_id":"1","carrier":"sandbox","tracking_number":"T1"}`,
-			order.PaymentAuthorized, order.FulfilmentBooked},
-		{event(t, shipping.EventCancelled, b.orderID, shipped), "shipment.cancelled", "",
-			`{"shipment_id":"shp_1","fulfilment_id":"1"}`, order.PaymentAuthorized, order.FulfilmentCancelled},
-		{event(t, payments.EventCaptured, b.orderID, paid(100, 0)), "payment.captured", "",
-			`{"payment_id":"pay_1","amount":{"amount":100,"currency":"EUR"}}`, order.PaymentCaptured, order.FulfilmentCancelled},
-		{event(t, inventory.EventCommitted, b.orderID, reserved), "reservation.committed", "",
-			`{"reservation_id":"rsv_1"}`, order.PaymentCaptured, order.FulfilmentCommitted},
-		{event(t, inventory.EventExpired, b.orderID, reserved), "reservation.expired", "",
-			`{"reservation_id":"rsv_1"}`, order.PaymentCaptured, order.FulfilmentCommitted},
-		{event(t, inventory.EventReleased, b.orderID, reserved), "reservation.released", "",
-			`{"reservation_id":"rsv_1"}`, order.PaymentCaptured, order.FulfilmentReleased},
-		{event(t, payments.EventRefunded, b.orderID, paid(100, 40)), "payment.refunded", "",
+			order.PaymentAuthorized, order.FulfilmentBooked,
+		},
+		{
+			event(t, shipping.EventCancelled, b.orderID, shipped), "shipment.cancelled", "",
+			`{"shipment_id":"shp_1","fulfilment_id":"1"}`, order.PaymentAuthorized, order.FulfilmentCancelled,
+		},
+		{
+			event(t, payments.EventCaptured, b.orderID, paid(100, 0)), "payment.captured", "",
+			`{"payment_id":"pay_1","amount":{"amount":100,"currency":"EUR"}}`, order.PaymentCaptured, order.FulfilmentCancelled,
+		},
+		{
+			event(t, inventory.EventCommitted, b.orderID, reserved), "reservation.committed", "",
+			`{"reservation_id":"rsv_1"}`, order.PaymentCaptured, order.FulfilmentCommitted,
+		},
+		{
+			event(t, inventory.EventExpired, b.orderID, reserved), "reservation.expired", "",
+			`{"reservation_id":"rsv_1"}`, order.PaymentCaptured, order.FulfilmentCommitted,
+		},
+		{
+			event(t, inventory.EventReleased, b.orderID, reserved), "reservation.released", "",
+			`{"reservation_id":"rsv_1"}`, order.PaymentCaptured, order.FulfilmentReleased,
+		},
+		{
+			event(t, payments.EventRefunded, b.orderID, paid(100, 40)), "payment.refunded", "",
 			`{"payment_id":"pay_1","amount":{"amount":100,"currency":"EUR"},"refunded":{"amount":40,"currency":"EUR"}}`,
-			order.PaymentPartiallyRefunded, order.FulfilmentReleased},
-		{event(t, payments.EventRefunded, b.orderID, paid(100, 100)), "payment.refunded", "",
+			order.PaymentPartiallyRefunded, order.FulfilmentReleased,
+		},
+		{
+			event(t, payments.EventRefunded, b.orderID, paid(100, 100)), "payment.refunded", "",
 			`{"payment_id":"pay_1","amount":{"amount":100,"currency":"EUR"},"refunded":{"amount":100,"currency":"EUR"}}`,
-			order.PaymentRefunded, order.FulfilmentReleased},
+			order.PaymentRefunded, order.FulfilmentReleased,
+		},
 	} {
 		require.NoError(t, b.handle(b.ctx, c.event))
 		o, entry := b.last(t)

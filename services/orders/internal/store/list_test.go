@@ -45,6 +45,7 @@ func TestEveryListIsServedByAnIndexWithoutASort(t *testing.T) {
 	for name, f := range filters {
 		for _, times := range []string{"", "after", "before", "between", "page"} {
 			t.Run(strings.TrimSuffix(name+", "+times, ", "), func(t *testing.T) {
+				t.Parallel()
 				f := f
 				f.Limit = 21
 				switch times {
