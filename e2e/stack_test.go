@@ -97,7 +97,7 @@ func startStack(data string) (*stack, error) {
 		"ORDERFLOW_PAYMENTS_GATEWAY_TIMEOUT=1s",
 		"ORDERFLOW_SHIPPING_CARRIER_TIMEOUT=1s",
 		"ORDERFLOW_SHIPPING_SANDBOX_SLOW=4s",
-		"ORDERFLOW_ORCHESTRATOR_COMPENSATION_ATTEMPTS=2",
+		"ORDERFLOW_ORCHESTRATOR_COMPENSATION_ATTEMPTS=5",
 	)
 	s.cmd.Stdout, s.cmd.Stderr = s.out, s.out
 	if err := s.cmd.Start(); err != nil {
