@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -64,5 +65,12 @@ func splitUnquoted(s string, separator byte) func(yield func(string) bool) {
 			}
 		}
 		yield(s[start:])
+	}
+}
+
+// joinPrefer makes one of several Prefer lines, which RFC 7240 allows and the generated handlers do not know.
+func joinPrefer(h http.Header) {
+	if lines := h.Values("Prefer"); len(lines) > 1 {
+		h.Set("Prefer", strings.Join(lines, ", "))
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -86,6 +85,7 @@ func validate(ops operations, bodyLimit int64) echo.MiddlewareFunc {
 				r.Body = http.MaxBytesReader(c.Response(), r.Body, bodyLimit)
 				return next(c)
 			}
+			joinPrefer(c.Request().Header)
 			var found findings
 			if err := op.checkParameters(c, &found); err != nil {
 				return err
@@ -285,11 +285,11 @@ func isJSON(mediaType string) bool {
 // binder decodes the body that validate has read and checked.
 type binder struct{}
 
-// Bind is called by the generated handlers for JSON bodies.
+// Bind is called by the generated handlers for JSON bodies. io.EOF tells them that an optional one was left out.
 func (binder) Bind(into any, c echo.Context) error {
 	body, ok := c.Get(bodyKey).([]byte)
 	if !ok {
-		return fmt.Errorf("%s %s has no checked JSON body to bind", c.Request().Method, c.Path())
+		return io.EOF
 	}
 	err := json.Unmarshal(body, into)
 	if err == nil {

@@ -9,7 +9,9 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -1091,9 +1093,12 @@ func (sh *strictHandler) CancelOrder(ctx echo.Context, id OrderID, params Cancel
 		err = ctx.Bind(&body)
 	}
 	if err != nil {
-		return err
+		if !errors.Is(err, io.EOF) {
+			return err
+		}
+	} else {
+		request.Body = &body
 	}
-	request.Body = &body
 
 	handler := func(ctx echo.Context, request interface{}) (interface{}, error) {
 		return sh.ssi.CancelOrder(ctx.Request().Context(), request.(CancelOrderRequestObject))
@@ -1145,56 +1150,56 @@ func (sh *strictHandler) ListOrderEvents(ctx echo.Context, id OrderID, params Li
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7Ft7j9s2tv8qhG6BNqhsy8487ji4wJ3bmy5mN81kk10U2HTWpqVjix2KVElqHHfg7744JPWwTXvsPIrt",
-	"ov2nHlsiz/P3O4eHeYxSWZRSgDA6Gj9GOdAMlP14k0FRSgMiXb2FktMVZPh1BjpVrDRMimgc3WgyNaqC",
-	"KVnmoICYHIimBRAFv1SgDVlSTajQS1CQkRnMpQJCRUaENDkTC/t7JgUQuqBM9KM40mkOBcWtQFRFNH4f",
-	"4QbRXRyZVQnRONJGMbGI1us4eiVT6iTZFuxvORCaZQq0JnJu5ZIqA4U7oGxMoTq4cnfH3R3eKJiDApHC",
-	"dVlyFrLBjzlLc1I2D1qdcilkhTp/8/b778jl6Cx5tqnc9lbrOCqpogUYb//vKqWlCms2FfDBTFL7xLTW",
-	"r6QL8CbukxtDllLdazKXiozOSC4rpWOyZCZvnTRnHHdDwRgu/UsFahXFkaAFyubW35C6oB9egViYPBoP",
-	"k9FZHBVMNF+EPNSJor/AalebH+g9aCtRSjknms6BGEkUlEDNuBX1HlZbwtcRtmAPfgVtJFrchduG4n3y",
-	"10oa9AaGI9FGVamx7pkz4NkzIhWZUQX9n0RtC5cJrTE6ivRQk0Nh1LHS6PzyaSO9YgUzYU9zqhaopaiK",
-	"GSh0tZJLTaRoXN4n+FwGc1pxQ5gmo2SfQ7ndZ0tSVmCWDZPEyun/aqRkwsAClBXzFhPo5v/xPbt6SU3e",
-	"Ls6yY21S73XQJi7xdo1Sp1OfTJeUmf95PSX4fxfoNgrAGA6ZS3f7bVViSL0mGlIpMh2Ti4RQQwqpzQsy",
-	"VaBLKbIe1SuRTkkmQSM62VUPxIOX72ByBHLc7abBpvgbJWccCvyYSmFA2CCgCDQO1wale+Lbn7UDuXaz",
-	"rxTMo3H0X4MWwAfuVz2o17U7boMVNWQJwpClkmLh4Onq7PzyWd+a3S+BO1w7+LQiZRnDBSh/o2QJyjBU",
-	"YE65hjgqO189Rikzq+0ceNLfcZTKShgVAIibd7fk+fDiojcklJc57Y0wuktqDCj8/Z/vr3v/uHscrb+K",
-	"AstyJmD4EeLge6PQeztPunA4eYNSakP5JJXZ7ttPvqxg4UnvCfHW3Yx872StjRI7V22K0jqi5Vs5+xlS",
-	"g/t+R0UKnDeUe0JYKKB6R+TzY4BgR4rvEbJfKuXI8ZTQ9MbesWcBWtNF+LdSIgTu4eE/v7t9TfwTiM2U",
-	"PFBeAWEOnmcyW8VEV2lOqCbTARpeD5LBLxUVhpnVNCYetEpOU18YIbfZpZpyoLOEBfSBxfFpTJa28pjB",
-	"ggnt2FFIojnVuQOuw9FQaxZH3vW1GUKu/77ic8YLEOadoabS3fpMSAEW+zWoB0AamEl5bz+kLmLcZ1kU",
-	"zBhwPMGBasgCZV0c/SCFKxVO8C0tMG4D8CFIwQSSgGBGt5ZMETARSeZSFdQ4prs4QyvUlHiVJJfDq6vR",
-	"+dnlWXJ1NezwY7LLjzGWS1j/7cGws9HwMohcz0PIteUqr11nj5CPXsPSUvSpafG03FhOMiyyqMHYhAdQ",
-	"K4LRfLxGKLs2sgA1Ydk2W47+exsHthalvV+T3tVd+7E/Gf9v7+4xiYejy/3Qr3d1ekkxAJRhKQciRWpV",
-	"YAYK/RSrWtu+YgIsZNAPN+6lupqp/2xEoUrRlYUQusLEmRh5D4FW5Z2hInP1CyUFUGE7Fv8SFiqu0nN/",
-	"lko+MOxjvEsE+oLoXC5F20Jt1J/nR5l20rt7HMaj8/OwMXXOypKJxYS2RcEhW9W1w3Ygd2OgE821twIb",
-	"bZsvFPifGvUfGcE7v4PIIJtQE+oRQbRNqO0QUynmTBWQxaRBSaSDOWUcsg1oyqiBnmGWvHc2nTfIPNEN",
-	"NB/yzQ6Ur+PIKdSxg1TZ5H3Su6K9ee/u8fnFEzl2egLtS5LjdHjjnm4VsARa2/44w7UlyaGd3rqnPiUH",
-	"4ug4pax9WpWMNJQ/9Y7jynUcVSUqe4oFtlLTZ2Q3P73YO84JBd1GNjvRD2d147AN2fem98uHuj06oSg4",
-	"IRrq4nA7b1exP9rSsgB/ZtW0T/3QShk1dL+gri/e3OWazGFJ5jQ1mtCZrAxhJiazFcG1O3u0JmFZuCB1",
-	"dSTrYM3XmqDKlqzJNeEUS1XAEp/k9jDEnjAof8CwzedIut8GU79TM28rowF72RRIQTOwvFaHlQ4azH3x",
-	"GOpUc1qWIBAjmxLYx2KfViaXiv0K2bR/XHDbR+LIhtyhWreNtzdewxNirkHC4yHRhXYAEzunfAE7z9DO",
-	"9UkQp9q446CnbWEF26u4BejTdK77mY1s26mnh4n97/AxUxzp+2qrPLw4O706tLXhxR4ex15gUiqWwlMN",
-	"w8bZ8dea1Bj3OTuHLfeg/nFr0g1p9zrttwnUf5sYbXvQrdNkiUBtqAGsrwpwTbHDvDlQUynQLwglKWco",
-	"l85lxTNi6D22AuD6G2baM8B7IZcWwH6KZmChX6p7LNPET5FrseseuASRoSJxRJeUGeS6GvSiOJJikkve",
-	"aYjdo00JaFFXGUY5X00sWdrv2k8ZcPYAqu6jSw5mp792hWOELoFMTzBFhLVLqMfeLKB2m/lKoO6oYYuz",
-	"dr/SnptvCKxgXmHla/v65uODZJmXPUX2Cff6nSPQjzjJCTBGqeRC0cL6v6Rqp0P17c4eVsvAUMYPkhqG",
-	"Qwmy5BAkM1BKKh1m5xnN3AFRgytMlJU5ugPtnHwFMpEJbTAc9lQG1OT1rn50EpS/LVUbODu/uuog2FkS",
-	"PP0wzPDwCVqY3q/J39/e+IzLMFDnrB7jSGVPGfzZ99Ng4XndSdCpWr0zO5bxZV4IV9423cCXi8MvV0Rt",
-	"t9lPHeitbbzM5e7Ob7CC1LE9UtAx4UxjUSoy36RqR4W6T66Fb2atD+2cN02hNJARpslMyWqRG2IkgQ80",
-	"NXxlETaXArQhILJxtwG2dGvHwDW48c64zzVq/kjThZmjgTmXSy8PAg4o7XQY9pN+gvaVJQhasmgcPe8n",
-	"/ecOCnLrusHDcOBfHT9GCzAhJ6SUc1BEgw9N90LDE66H6ZNbAZ3hZCpLIFP36BijhRqYujUo5z4HC2vT",
-	"gq78EBarfbkUoJya7jUmxU0WjaNXTJvbWs3ulPh9GC/aRwZutLiOn3zQj5vxyfAseKMxDM68dk/xdqI0",
-	"vHiTsceNtzb6ZFxzF+2845a59E7quK9Pbk3u3SgwKjXwOUHSPOC/fSNV67No7/D3/AiLbEp/KzBVXJx5",
-	"0V39YqU1Ods7rq876rnZkui4w4AjBAGqODtBFHcZ4XRZ7rbmpKMkOTAjPW022pbLgekoJrIrUO1PdqS+",
-	"b8FGws64NY50VRRUrXzS1mgZEwFLBL45U8i7fgAYZmqHqkyTrFJ05k+pEW5Ye5WmT35EvJm6KfSY1KNw",
-	"DGB//8HeBBh2cGljLs7muGL9HT7ERDsiJ9+0I/JnY7936MAy9seViOC27CRN2enTbMk07Ig1suhnuspS",
-	"Q+rbPCEItLTkmpBTIXDrCsoRWOhn+y4Oban0fzJbfbYQbOY0603eNqqC9U7oDz9v6IfCvo26nOo6KDC3",
-	"w9fBet37YKEN/WuD0BWyrVtbh15vntu4h9XrXMQ69PbuzS2r+SgZ/ZYGZZ2yCGN+q438DzXyJ0Knq0EJ",
-	"FfWdPfy5LdgGjyxbd6q2TaT4E5iPw4n6etOXp5+DIfM5uOctmEoJbUvu/SYcOBi3k5+9bFRfszvMR45m",
-	"RsnoxSaqmxwEmbaHHlM7t8SyVxvGOTYCXV5pL5HW26a0AGKktEVQn1xrzBs76Iy3WKW+GLjdmSBzNfM1",
-	"yhXQbOUvDY6S5AWhYkUkMpU7OPI/nSVXLXViO+UrwomQZuLXQ2NMj2Xi5DMwcYgY3Z2cT4z4+PdHoht3",
-	"kY4i0uQPIv1dEmna8fQffPoxdHCt/UVw2iCjJDPo4OIyZ7zGdH+UHaYMeKj/qUCQfJuTipfuuS+ISCef",
-	"bHxxWm9Hhgday/oMthnKfka6X3ZHpujj2t8xkTzr9p/r9fpfAQAA//8=",
+	"7Ft7jxu3tf8qxNwAiZHR07veuzIucLepU2zreF27RYA6W4maOdIwyyEnJGdlZaHvXhyS89CI0kr2OmiL",
+	"5J9oZzjkef7Oi36IEpkXUoAwOpo8RBnQFJT9eZ1CXkgDIlm/g4LTNaT4OAWdKFYYJkU0ia41mRlVwoys",
+	"MlBATAZE0xyIgl9K0IasqCZU6BUoSMkcFlIBoSIlQpqMiaV9n0oBhC4pE/0ojnSSQU7xKBBlHk0+RHhA",
+	"dBtHZl1ANIm0UUwso80mjl7LhDpKuoT9LQNC01SB1kQuLF1SpaDwBKSNKWQHd26fuHvCWwULUCASuCoK",
+	"zkIy+DFjSUaKeqHlKZNClsjzN+++/45cjM+Gz7aZ6x61iaOCKpqD8fL/rlRaqjBnMwEfzTSxK2YVfwVd",
+	"ghdxn1wbspLqTpOFVGR8RjJZKh2TFTNZo6QF43gaEsZw619KUOsojgTNkTa3/xbVOf34GsTSZNFkNByf",
+	"xVHORP0gpKGWFf0F1rvc/EDvQFuKEso50XQBxEiioABqJg2pd7DuEF9Z2JLd+x20kShxZ25bjPfJX0tp",
+	"UBtojkQbVSbGqmfBgKfPiFRkThX0fxKVLJwnNMJoMdJDTg6ZUUtK4/OLx4X0muXMhDXNqVoil6LM56BQ",
+	"1UquNJGiVnmf4LoUFrTkhjBNxsN9CuX2nA6lLEcvGw2Hlk7/V00lEwaWoCyZN+hA13/E7+zuBTVZszlL",
+	"j5VJddZBmTjH2xVK5U59MltRZv7vzYzg/52hWysAYzikzt3t07JAk3pDNCRSpDomL4aEGpJLbV6SmQJd",
+	"SJH2qF6LZEZSCRrRye56wB48fQedI+Dj7jQN1sXfKjnnkOPPRAoDwhoBRaBxuDYo3Ipvf9YO5JrDvlKw",
+	"iCbR/wwaAB+4t3pQ7WtP7IIVNWQFwpCVkmLp4Ony7PziWd+K3W+BJ1w5+LQkpSnDDSh/q2QByjBkYEG5",
+	"hjgqWo8eooSZddcHHtV3HCWyFEYFAOL6/Q15PnrxojcilBcZ7Y3RugtqDCh8/88PV71/3D6MN19FgW05",
+	"EzD6BHLwu3Hou52VzhxOPqCQ2lA+TWS6+/WjHytY+qD3CHmbtkd+cLRWQomdqrZJaRTRxFs5/xkSg+d+",
+	"R0UCnNch9wSzUED1DsnnxwDBDhXfI2S/UsoFx1NM0wt7R545aE2X4XeFRAjcE4f//P7mDfErEJspuae8",
+	"BMIcPM9luo6JLpOMUE1mAxS8HgwHv5RUGGbWs5h40Co4TXxihLHNblWnA60tLKAPLI7PYrKymccclkxo",
+	"Fx2FJJpTnTngOmwNFWdx5FVfiSGk+u9LvmA8B2HeG2pK3c7PhBRgsV+DugcMA3Mp7+yPxFmM+y3znBkD",
+	"Lk5woBrSQFoXRz9I4VKFE3RLc7TbAHwIkjOBQUAwoxtJJgiYiCQLqXJqXKR7cYZSqELi5XB4Mbq8HJ+f",
+	"XZwNLy9Hrfg43I2PMaZLmP/twbCz8egiiFzPQ8jVUZXnrnVGSEdvYGVD9Klu8TjdmE4yTLKoQduEe1Br",
+	"gtZ8PEdIuzYyBzVlaTdajv+3iwOdTWnv12Hv8rb52Z9O/r93+zCMR+OL/dCvd3l6RdEAlGEJByJFYllg",
+	"BnL9WFS1sn3NBFjIoB+v3UdVNlP9WZNClaJrCyF0jY4zNfIOAqXKe0NF6vIXSnKgwlYs/iNMVFym5/4s",
+	"lLxnWMd4lQjUBdGZXImmhNrKP8+PEu20d/swisfn52Fh6owVBRPLKW2SgkOyqnKHriG3baBlzZW2Agd1",
+	"xRcy/M+1+k+04J33IFJIp9SEakQQTRFqK8REigVTOaQxqVESw8GCMg7pFjSl1EDPMBu8dw5d1Mg81TU0",
+	"H9LNDpRv4sgx1JKDVOn0w7B3SXuL3u3D8xeP+NjpDrTPSY7j4a1b3TBgA2gl++ME16Qkh05651Z9jg/E",
+	"0XFMWfk0LBlpKH/sGxcrN3FUFsjsKRLouKb3yLZ/erJ3lBMyui1vdqQf9upaYVu073XvV/dVeXRCUnCC",
+	"NVTJYddv17FvbWmZg+9Z1eVTP7RTSg3dT6iri7dPuSILWJEFTYwmdC5LQ5iJyXxNcO/WGY1IWBpOSF0e",
+	"yVpY87UmyLIN1uSKcIqpKmCKTzLbDLEdBuUbDN14jkH326Drt3LmLjMasJZNgOQ0BRvXKrPSQYG5Bw+h",
+	"SjWjRQECMbJOgb0t9mlpMqnYr5DO+scZt10SR9bkDuW6jb299RyeYHM1Eh4Pic60A5jY6vIF5DxHOVed",
+	"IE61ce2gx2VhCdvLuAXo03iu6pktb9vJp0dD+9/hNlMc6buykx6+ODs9O7S54Ys9cRxrgWmhWAKPFQxb",
+	"veOvNakw7ikrh456kP+4EekWtXuV9tsY6r+NjTY1aKebLBGoDTWA+VUOrih2mLcAakoF+iWhJOEM6dKZ",
+	"LHlKDL3DUgBcfcNM0wO8E3JlAeynaA4W+qW6wzRN/BS5EruqgQsQKTISR3RFmcFYV4FeFEdSTDPJWwWx",
+	"W1qngBZ1lWGU8/XUBkv7rPmVAmf3oKo6uuBgduprlzhGqBJI9RRdRFi5hGrs7QRqt5gvBfKOHDY4a88r",
+	"bN98i2AFixIzX1vX1z/vJUs97QlGn3Ct32qBfkInJxAxCiWXiuZW/wVVOxWqL3f2RLUUDGX8YFBDcyhA",
+	"FhyCwQyUkkqHo/Ocpq5BVOMKE0Vpjq5AW52vgCcyoQ2aw57MgJqsOtWPToL0N6lqDWfnl5ctBDsbBrsf",
+	"hhke7qCFw/sV+fu7a+9xKRrqglVjHKlsl8H3vh8HCx/XHQWtrNUrsyUZn+aFcOVdXQ18OTv8cklUt8x+",
+	"rKG3sfaykLsnv8UMUse2paBjwpnGpFSkvkjVLhTqPrkSvpi1OrRz3iSBwkBKmCZzJctlZoiRBD7SxPC1",
+	"RdhMCtCGgEgn7QLYhls7Bq7AjbfGfa5Q8y1NZ2YuDCy4XHl6EHBAacfDqD/sD1G+sgBBCxZNouf9Yf+5",
+	"g4LMqm5wPxr4TycP0RJMSAkJ5RwU0eBN031QxwlXw/TJjYDWcDKRBZCZWzpBa6EGZm4Pyrn3wdzKNKdr",
+	"P4TFbF+uBCjHpvuMSXGdRpPoNdPmpmKzPSX+EMaLZsnAjRY38aML/bgZV4ZnwVuFYXDmtdvF27HS8Oa1",
+	"xx433tqqk3HPXbTziltl0iuppb4+uTGZV6NAq9TAFwSD5gH97RupWp1Fe4e/50dIZJv6G4Gu4uzMk+7y",
+	"F0utydjecX1VUS9Mh6LjmgFHEAJUcXYCKe4ywum03HbmpOPh8MCM9LTZaJMuB6aj6MguQbWv7Eh934Y1",
+	"ha1xaxzpMs+pWnunrdAyJgJWCHwLpjDu+gFgOFI7VGWapKWic9+lRrhhzVWaPvkR8WbmptATUo3C0YD9",
+	"/Qd7E2DUwqWtuThb4I7VM1zERDMiJ980I/JnE392qGEZ+3YlIrhNO0mddno3WzENO2SNLfqZNrPUkOo2",
+	"TwgCbVhyRcipENi5gnIEFvrZvrNDmyr9QabrJzPBek6z2Y7bRpWw2TH90dOafsjsG6vLqK6MAn07fB2s",
+	"174PFjrQfzYIXSHr3No69Hm9buseVq91EevQ17s3tyzn4+H4txQoa6VFaPOdMvK/VMifCZ0uByVUVHf2",
+	"8HWTsA0eWLppZW3bSPEnMJ+GE9X1pi8ffg6azFPEnndgSiW0Tbn3i3DgYNxOfvZGo+qa3eF45MLMeDh+",
+	"uY3qJgNBZk3TY2bnlpj2asM4x0KgHVeaS6TVsQnNgRgpbRLUJ1ca/cYOOuNOVKkuBnYrE4xc9XyNcgU0",
+	"XftLg+Ph8CWhYk0kRirXOPKvzoaXTejEcspnhFMhzdTvh8KYHRuJh08QiUOB0d3J+UyLj//zgujWXaTN",
+	"7t2639Zpfw+cTyfQpKXZ3+Pnp8D/lfYXv2mNhJLMoYWDq4zxCsN96zocIuC++qcBwWBbdyZeuXVfEIFO",
+	"7mR88TDejAgPlJJVz7Uewj5heF+1R6So40rfMZE8bdebm83mXwEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

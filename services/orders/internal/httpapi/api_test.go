@@ -325,3 +325,19 @@ func FuzzOrderDecoding(f *testing.F) {
 		require.Equal(t, o.PaymentToken, asked.PaymentToken)
 	})
 }
+
+func TestCancellingNeedsNoBodyAndTakesSeveralPreferLines(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	placed := b.place(t)
+	res, err := b.client.CancelOrderWithBodyWithResponse(t.Context(), placed.ID, cancelParams("no-body", ""), "", nil,
+		func(_ context.Context, r *http.Request) error {
+			r.Header.Del("Content-Type")
+			r.Header["Prefer"] = []string{"handling=lenient", "wait=1"}
+			return nil
+		})
+	require.NoError(t, err)
+	require.Equal(t, http.StatusAccepted, res.StatusCode(), "%s", res.Body)
+	require.Equal(t, client.OrderStatusCancelling, res.JSON202.Status)
+	require.Equal(t, "wait=1", res.HTTPResponse.Header.Get("Preference-Applied"))
+}
