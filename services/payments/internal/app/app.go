@@ -36,11 +36,16 @@ const maxActivities = 200
 
 // Migrate brings the database up to date. The sandbox's books come with it where the sandbox is the provider.
 func Migrate(ctx context.Context, log *slog.Logger, cfg MigrateConfig) error {
+	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, Schemas(cfg.Gateway)...)
+}
+
+// Schemas is all that the service's database holds with the given payment provider.
+func Schemas(provider string) []postgres.Migrations {
 	sets := []postgres.Migrations{outbox.Schema, store.Migrations}
-	if cfg.Gateway == GatewaySandbox {
+	if provider == GatewaySandbox {
 		sets = append(sets, sandbox.Migrations)
 	}
-	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, sets...)
+	return sets
 }
 
 // Run serves HTTP, runs activities and publishes events until ctx ends, then drains. It starts, and goes on, while the
@@ -55,7 +60,7 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 		return err
 	}
 	defer pool.Close()
-	nc, err := eventbus.Connect(ctx, cfg.NATSURL, "payments", log)
+	nc, err := eventbus.Connect(ctx, cfg.NATSURL.Reveal(), "payments", log)
 	if err != nil {
 		return err
 	}
@@ -89,41 +94,31 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 	}, log, func(r worker.Registry) { activities.Register(r, svc) })
 	stream := &stream{js: js, log: log}
 
-	group, ctx := errgroup.WithContext(ctx)
-	// The ops port answers until all others have drained, and says so meanwhile.
+	// The ops port answers until all others have drained, and says so meanwhile. Without it the service does not run.
 	opsCtx, stopOps := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopOps()
+	ctx, stopParts := context.WithCancel(ctx)
+	defer stopParts()
 	ops := httpserver.Ops(ctx, registry, map[string]func(context.Context) error{
 		"database": pool.Ping,
 		"nats":     func(context.Context) error { return eventbus.Ready(nc) },
 		"stream":   stream.ready,
 		"temporal": sagaWorker.Ready,
 	})
-	opsDone := make(chan error, 1)
-	group.Go(func() error {
-		opsFailed := make(chan error, 1)
-		go func() {
-			err := httpserver.Serve(opsCtx, "ops", cfg.OpsAddr, ops, cfg.DrainTimeout, log)
-			opsFailed <- err
-			opsDone <- err
-		}()
-		select {
-		case err := <-opsFailed:
-			return err
-		case <-ctx.Done():
-			return nil
-		}
-	})
-	group.Go(func() error { return httpserver.Serve(ctx, "api", cfg.HTTPAddr, api, cfg.DrainTimeout, log) })
-	group.Go(func() error { return sagaWorker.Run(ctx) })
-	group.Go(func() error { return relay.Run(ctx) })
-	group.Go(func() error { return stream.keep(ctx) })
-	err = group.Wait()
+	opsServer := make(chan error, 1)
+	go func() {
+		opsServer <- httpserver.Serve(opsCtx, "ops", cfg.OpsAddr, ops, cfg.DrainTimeout, log)
+		stopParts()
+	}()
+
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error { return httpserver.Serve(ctx, "api", cfg.HTTPAddr, api, cfg.DrainTimeout, log) })
+	parts.Go(func() error { return sagaWorker.Run(ctx) })
+	parts.Go(func() error { return relay.Run(ctx) })
+	parts.Go(func() error { return stream.keep(ctx) })
+	err = parts.Wait()
 	stopOps()
-	if opsErr := <-opsDone; !errors.Is(err, opsErr) {
-		err = errors.Join(err, opsErr)
-	}
-	return err
+	return errors.Join(err, <-opsServer)
 }
 
 // newProvider returns the configured payment provider, and the sandbox if that is it.

@@ -19,7 +19,7 @@ const (
 // Config is the service's environment. What begins with TEMPORAL_ is read by Temporal's own client.
 type Config struct {
 	DatabaseURL config.Secret `env:"DATABASE_URL,required,notEmpty"`
-	NATSURL     string        `env:"NATS_URL,required,notEmpty"`
+	NATSURL     config.Secret `env:"NATS_URL,required,notEmpty"`
 	HTTPAddr    string        `env:"HTTP_ADDR" envDefault:":8080"`
 	OpsAddr     string        `env:"OPS_ADDR" envDefault:":9090"`
 	// DrainTimeout is how long requests and activities that run when the service is told to stop may take.
@@ -62,8 +62,9 @@ func (c Config) Validate() error {
 // MigrateConfig is what `payments migrate` needs: no keys and no other servers.
 type MigrateConfig struct {
 	DatabaseURL config.Secret `env:"DATABASE_URL,required,notEmpty"`
-	Gateway     string        `env:"GATEWAY" envDefault:"sandbox"`
-	Log         logging.Config
+	// Gateway says whether the sandbox's books are wanted.
+	Gateway string `env:"GATEWAY" envDefault:"sandbox"`
+	Log     logging.Config
 }
 
 // Validate reports what does not fit together.

@@ -28,7 +28,9 @@ func (s *scripted) Authorize(context.Context, payment.AuthorizeCall) (payment.Ch
 	return s.charge, s.err
 }
 
-func (s *scripted) Void(context.Context, payment.ChargeRef) (payment.Charge, error) { return s.charge, nil }
+func (s *scripted) Void(context.Context, payment.ChargeRef) (payment.Charge, error) {
+	return s.charge, nil
+}
 
 func TestAProviderThatKeepsFailingIsLeftAlone(t *testing.T) {
 	t.Parallel()
