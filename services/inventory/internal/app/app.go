@@ -43,7 +43,8 @@ func Migrate(ctx context.Context, log *slog.Logger, cfg MigrateConfig) error {
 	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, Schema()...)
 }
 
-// Run runs the service until ctx ends, then drains. It starts and goes on while the database, NATS or Temporal are away.
+// Run runs the service until ctx ends, then drains. It starts, and goes on, while the database, NATS or Temporal is
+// away.
 func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 	keys, err := seal.ParseKeyring(cfg.PayloadKeys.Reveal())
 	if err != nil {

@@ -95,7 +95,9 @@ func TestBadRequestsAreClientErrorsAndStoreNothing(t *testing.T) {
 	expired := "eyJ2IjoxLCJ0IjoiMTk3MC0wMS0wMVQwMDowMDowMFoiLCJpIjoiTVVHL0JFUiIsImYiOm51bGwsIm0iOjF9"
 	misfit := page.Encode(page.Position{Time: time.Now(), ID: "x"}, "another list")
 
-	const get, put, post = http.MethodGet, http.MethodPut, http.MethodPost
+	const put, post = http.MethodPut, http.MethodPost
+	list := func(path string) request { return request{method: http.MethodGet, path: path} }
+	change := func(method, path, body string) request { return request{method: method, path: path, body: body} }
 	long := strings.Repeat("x", 101)
 	csv := map[string]string{"Content-Type": "text/csv"}
 	const header = "sku,warehouse,on_hand\n"
@@ -104,36 +106,36 @@ func TestBadRequestsAreClientErrorsAndStoreNothing(t *testing.T) {
 		status int
 		code   string
 	}{
-		"limit 0":              {request{method: get, path: "/v1/stock?limit=0"}, 422, "request_invalid"},
-		"limit 101":            {request{method: get, path: "/v1/reservations?limit=101"}, 422, "request_invalid"},
-		"limit x":              {request{method: get, path: "/v1/warehouses?limit=x"}, 400, "request_malformed"},
-		"garbage cursor":       {request{method: get, path: "/v1/stock?cursor=garbage"}, 400, "cursor_malformed"},
-		"garbage cursor, too":  {request{method: get, path: "/v1/reservations?cursor=!"}, 400, "cursor_malformed"},
-		"and again":            {request{method: get, path: "/v1/warehouses?cursor=%20"}, 400, "cursor_malformed"},
-		"expired cursor":       {request{method: get, path: "/v1/stock?cursor=" + expired}, 422, "cursor_expired"},
-		"cursor of another":    {request{method: get, path: "/v1/reservations?cursor=" + cursor}, 422, "cursor_filter_mismatch"},
-		"cursor, other filter": {request{method: get, path: "/v1/stock?sku=MUG&cursor=" + cursor}, 422, "cursor_filter_mismatch"},
-		"misfit cursor":        {request{method: get, path: "/v1/warehouses?cursor=" + misfit}, 422, "cursor_filter_mismatch"},
-		"unknown parameter":    {request{method: get, path: "/v1/stock?colour=red"}, 400, "request_malformed"},
-		"bad SKU filter":       {request{method: get, path: "/v1/stock?sku=A%20B"}, 422, "request_invalid"},
-		"empty filter":         {request{method: get, path: "/v1/stock?warehouse="}, 422, "request_invalid"},
-		"NUL in filter":        {request{method: get, path: "/v1/reservations?order_id=a%00"}, 400, "nul_character"},
-		"bad UTF-8 in filter":  {request{method: get, path: "/v1/reservations?order_id=%ff"}, 400, "query_malformed"},
-		"unknown state":        {request{method: get, path: "/v1/reservations?state=lost"}, 422, "request_invalid"},
-		"long order":           {request{method: get, path: "/v1/reservations?order_id=" + long}, 422, "request_invalid"},
-		"no such reservation":  {request{method: get, path: "/v1/reservations/rsv_1"}, 404, "reservation_not_found"},
-		"ill-formed id":        {request{method: get, path: "/v1/reservations/%27;--"}, 404, "reservation_not_found"},
-		"NUL in id":            {request{method: get, path: "/v1/reservations/a%00"}, 400, "nul_character"},
-		"bad UTF-8 in id":      {request{method: get, path: "/v1/reservations/%ff"}, 400, "path_malformed"},
-		"long id":              {request{method: get, path: "/v1/reservations/" + long}, 422, "request_invalid"},
-		"bad SKU":              {request{method: get, path: "/v1/stock/A%20B"}, 422, "request_invalid"},
-		"NUL in SKU":           {request{method: get, path: "/v1/stock/A%00"}, 400, "nul_character"},
-		"unknown SKU":          {request{method: get, path: "/v1/stock/NIL"}, 404, "unknown_sku"},
-		"bad SKU to set":       {request{method: put, path: "/v1/stock/-A/BER", body: `{"on_hand":1}`}, 422, "request_invalid"},
-		"bad warehouse to set": {request{method: put, path: "/v1/stock/A/" + long, body: `{"on_hand":1}`}, 422, "request_invalid"},
-		"bad warehouse to put": {request{method: put, path: "/v1/warehouses/B%20R", body: `{"priority":1}`}, 422, "request_invalid"},
-		"adjust unknown":       {request{method: post, path: "/v1/stock/NIL/BER/adjustments", body: goodAdjustment}, 404, "stock_not_found"},
-		"adjust elsewhere":     {request{method: post, path: "/v1/stock/MUG/NIL/adjustments", body: goodAdjustment}, 404, "stock_not_found"},
+		"limit 0":              {list("/v1/stock?limit=0"), 422, "request_invalid"},
+		"limit 101":            {list("/v1/reservations?limit=101"), 422, "request_invalid"},
+		"limit x":              {list("/v1/warehouses?limit=x"), 400, "request_malformed"},
+		"garbage cursor":       {list("/v1/stock?cursor=garbage"), 400, "cursor_malformed"},
+		"garbage cursor, too":  {list("/v1/reservations?cursor=!"), 400, "cursor_malformed"},
+		"and again":            {list("/v1/warehouses?cursor=%20"), 400, "cursor_malformed"},
+		"expired cursor":       {list("/v1/stock?cursor=" + expired), 422, "cursor_expired"},
+		"cursor of another":    {list("/v1/reservations?cursor=" + cursor), 422, "cursor_filter_mismatch"},
+		"cursor, other filter": {list("/v1/stock?sku=MUG&cursor=" + cursor), 422, "cursor_filter_mismatch"},
+		"misfit cursor":        {list("/v1/warehouses?cursor=" + misfit), 422, "cursor_filter_mismatch"},
+		"unknown parameter":    {list("/v1/stock?colour=red"), 400, "request_malformed"},
+		"bad SKU filter":       {list("/v1/stock?sku=A%20B"), 422, "request_invalid"},
+		"empty filter":         {list("/v1/stock?warehouse="), 422, "request_invalid"},
+		"NUL in filter":        {list("/v1/reservations?order_id=a%00"), 400, "nul_character"},
+		"bad UTF-8 in filter":  {list("/v1/reservations?order_id=%ff"), 400, "query_malformed"},
+		"unknown state":        {list("/v1/reservations?state=lost"), 422, "request_invalid"},
+		"long order":           {list("/v1/reservations?order_id=" + long), 422, "request_invalid"},
+		"no such reservation":  {list("/v1/reservations/rsv_1"), 404, "reservation_not_found"},
+		"ill-formed id":        {list("/v1/reservations/%27;--"), 404, "reservation_not_found"},
+		"NUL in id":            {list("/v1/reservations/a%00"), 400, "nul_character"},
+		"bad UTF-8 in id":      {list("/v1/reservations/%ff"), 400, "path_malformed"},
+		"long id":              {list("/v1/reservations/" + long), 422, "request_invalid"},
+		"bad SKU":              {list("/v1/stock/A%20B"), 422, "request_invalid"},
+		"NUL in SKU":           {list("/v1/stock/A%00"), 400, "nul_character"},
+		"unknown SKU":          {list("/v1/stock/NIL"), 404, "unknown_sku"},
+		"bad SKU to set":       {change(put, "/v1/stock/-A/BER", `{"on_hand":1}`), 422, "request_invalid"},
+		"bad warehouse to set": {change(put, "/v1/stock/A/"+long, `{"on_hand":1}`), 422, "request_invalid"},
+		"bad warehouse to put": {change(put, "/v1/warehouses/B%20R", `{"priority":1}`), 422, "request_invalid"},
+		"adjust unknown":       {change(post, "/v1/stock/NIL/BER/adjustments", goodAdjustment), 404, "stock_not_found"},
+		"adjust elsewhere":     {change(post, "/v1/stock/MUG/NIL/adjustments", goodAdjustment), 404, "stock_not_found"},
 		"adjust without key": {
 			request{post, "/v1/stock/MUG/BER/adjustments", goodAdjustment, map[string]string{"Idempotency-Key": ""}},
 			400, "idempotency_key_missing",
@@ -147,8 +149,8 @@ func TestBadRequestsAreClientErrorsAndStoreNothing(t *testing.T) {
 			415, "media_type_unsupported",
 		},
 		"wrong method":       {request{method: http.MethodDelete, path: "/v1/stock"}, 405, "method_not_allowed"},
-		"no such route":      {request{method: get, path: "/v1/stocks"}, 404, "route_not_found"},
-		"import JSON":        {request{method: put, path: "/v1/stock", body: "{}"}, 415, "media_type_unsupported"},
+		"no such route":      {list("/v1/stocks"), 404, "route_not_found"},
+		"import JSON":        {change(put, "/v1/stock", "{}"), 415, "media_type_unsupported"},
 		"import nothing":     {request{put, "/v1/stock", "", csv}, 400, "body_missing"},
 		"import no lines":    {request{put, "/v1/stock", header, csv}, 422, "invalid_import"},
 		"import no header":   {request{put, "/v1/stock", "A,BER,1\n", csv}, 422, "invalid_import"},

@@ -37,7 +37,9 @@ func (s server) ListStock(ctx context.Context, r ListStockRequestObject) (ListSt
 	return ListStock200JSONResponse{Items: shown, NextCursor: next}, nil
 }
 
-func (s server) ListWarehouses(ctx context.Context, r ListWarehousesRequestObject) (ListWarehousesResponseObject, error) {
+func (s server) ListWarehouses(
+	ctx context.Context, r ListWarehousesRequestObject,
+) (ListWarehousesResponseObject, error) {
 	const filter = "warehouses"
 	after, err := position(r.Params.Cursor, filter)
 	if err != nil {

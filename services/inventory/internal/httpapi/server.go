@@ -84,7 +84,9 @@ func (s server) PutWarehouse(ctx context.Context, r PutWarehouseRequestObject) (
 	return PutWarehouse200JSONResponse(warehouse(w)), nil
 }
 
-func (s server) GetReservation(ctx context.Context, r GetReservationRequestObject) (GetReservationResponseObject, error) {
+func (s server) GetReservation(
+	ctx context.Context, r GetReservationRequestObject,
+) (GetReservationResponseObject, error) {
 	found, err := s.stock.Reservation(ctx, r.ID)
 	if err != nil {
 		return nil, err

@@ -187,7 +187,8 @@ func TestStockIsSetAndAdjustedWithinItsBounds(t *testing.T) {
 		events = append(events, s)
 	}
 	require.NoError(t, rows.Err())
-	require.Equal(t, []string{inventory.EventAdjusted.Type, inventory.EventHeld.Type, inventory.EventAdjusted.Type}, events)
+	adjusted, held := inventory.EventAdjusted.Type, inventory.EventHeld.Type
+	require.Equal(t, []string{adjusted, held, adjusted}, events)
 }
 
 func TestWarehousesHavePriorities(t *testing.T) {

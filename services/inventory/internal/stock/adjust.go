@@ -26,7 +26,8 @@ func (s *Service) SetOnHand(ctx context.Context, sku, warehouse string, onHand i
 		rule(skuPattern.MatchString(sku), "path/sku", "invalid", "It must be the code of an article."),
 		rule(warehousePattern.MatchString(warehouse), "path/warehouse", "invalid", "It must be the code of a warehouse."),
 		rule(0 <= onHand && onHand <= MaxOnHand, "/on_hand", "out_of_range", "It must be from 0 to %d.", MaxOnHand),
-		rule(utf8.RuneCountInString(reason) <= maxReason, "/reason", "too_long", "It must have %d characters at most.", maxReason),
+		rule(utf8.RuneCountInString(reason) <= maxReason, "/reason", "too_long",
+			"It must have %d characters at most.", maxReason),
 	)
 	if err != nil {
 		return Item{}, err

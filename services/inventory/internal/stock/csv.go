@@ -22,16 +22,16 @@ import (
 const MaxFaults = 100
 
 const (
-	header = "sku,warehouse,on_hand"
+	header        = "sku,warehouse,on_hand"
+	byteOrderMark = "\ufeff"
 	// maxLine is far more than a right line needs, in bytes.
-	maxLine   = 1024
-	byteOrder = "\ufeff"
+	maxLine = 1024
 )
 
 // fault is what is wrong with a line of an import.
 type fault struct{ code, message string }
 
-// faults gathers what is wrong with an import: the first MaxFaults lines and the number of all.
+// faults gathers what is wrong with an import: the first lines, at least MaxFaults of them, and the number of all.
 type faults struct {
 	fields []lineFault
 	total  int64
@@ -42,7 +42,7 @@ type lineFault struct {
 	fault
 }
 
-// add takes faults in any order of lines, of which not more than MaxFaults before others.
+// add takes faults in the order of their lines.
 func (f *faults) add(line int64, what fault) {
 	f.total++
 	if len(f.fields) < MaxFaults {
@@ -109,7 +109,7 @@ func (d *decoder) next() (store.StagedLine, bool) {
 // readHeader returns false where there is no use in reading on.
 func (d *decoder) readHeader() bool {
 	line, ok := d.readLine()
-	if ok && string(bytes.TrimPrefix(line, []byte(byteOrder))) == header {
+	if ok && string(bytes.TrimPrefix(line, []byte(byteOrderMark))) == header {
 		return true
 	}
 	if d.err == nil {

@@ -28,8 +28,8 @@ type Imported struct {
 	Changed int64
 }
 
-// Import sets the quantities on hand that CSV with the columns sku, warehouse and on_hand names, all or none. It returns
-// ErrInvalidImport with the wrong lines, ErrBodyUnreadable or the reader's own error when the input breaks off, and
+// Import sets the quantities on hand that CSV with the columns sku, warehouse, on_hand names, all or none. It returns
+// ErrInvalidImport with the wrong lines, ErrBodyUnreadable or the reader's own error when the input breaks off and
 // ErrImportBusy when it should be tried again. There is one event about the whole import.
 func (s *Service) Import(ctx context.Context, r io.Reader) (Imported, error) {
 	select {
@@ -69,16 +69,10 @@ func importLines(ctx context.Context, tx pgx.Tx, lines *decoder) (Imported, erro
 	if err := lines.end(); err != nil {
 		return Imported{}, err
 	}
-	found := &lines.faults
-	if found.total == 0 {
-		if err := staging.Lock(ctx); err != nil {
-			return Imported{}, err
-		}
-	}
-	if err := addWrongLines(ctx, staging, found); err != nil {
+	if err := addWrongLines(ctx, staging, &lines.faults); err != nil {
 		return Imported{}, err
 	}
-	if err := found.err(); err != nil {
+	if err := lines.faults.err(); err != nil {
 		return Imported{}, err
 	}
 	created, changed, err := staging.Apply(ctx)
@@ -94,7 +88,7 @@ func importLines(ctx context.Context, tx pgx.Tx, lines *decoder) (Imported, erro
 
 // addWrongLines adds what only shows when a line is compared with others.
 func addWrongLines(ctx context.Context, staging store.Staging, found *faults) error {
-	lines, total, err := staging.WrongLines(ctx, MaxFaults)
+	lines, total, err := staging.Compare(ctx, MaxFaults)
 	if err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/orderflow/orderflow/services/inventory/internal/stock"
 )
 
-// watch samples the stock until stop is called, which fails the test if it ever was out of its bounds. The constraint of
-// the table says the same; this is to see it from outside.
+// watch samples the stock until stop is called, which fails the test if it ever was out of its bounds. The table has a
+// constraint that says the same; this is to see it from outside.
 func (b bundle) watch() (stop func()) {
 	ctx, cancel := context.WithCancel(b.t.Context())
 	var wg sync.WaitGroup

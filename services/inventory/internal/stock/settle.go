@@ -135,8 +135,8 @@ func (s *Service) Release(ctx context.Context, req inventory.ReleaseRequest) (in
 // ExpireBatch is how many reservations one call of Expire gives back.
 const ExpireBatch = 500
 
-// Expire gives back what is held longer than it may be, up to ExpireBatch reservations, and returns how many those were.
-// If it returns ExpireBatch there may be more. Several may run at the same time: they share the work.
+// Expire gives back what is held longer than it may be, up to ExpireBatch reservations, and returns how many there
+// were. If it returns ExpireBatch there may be more. Several may run at the same time: they share the work.
 func (s *Service) Expire(ctx context.Context) (int, error) {
 	var expired int
 	err := s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {

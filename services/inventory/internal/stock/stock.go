@@ -1,7 +1,7 @@
-// Package stock is what the inventory service knows: how many pieces of an article are on hand in which warehouse, which
-// of them are held for an order, and how a reservation goes from one state to another. Every exported method of Service
-// that changes something is one transaction, in which the events about the change are written as well. The package must
-// not know about HTTP or Temporal.
+// Package stock is what the inventory service knows: how many pieces of an article are on hand in which warehouse,
+// which of them are held for an order, and how a reservation goes from one state to another. Every exported method of
+// Service that changes something is one transaction, in which the events about the change are written as well. The
+// package must not know about HTTP or Temporal.
 package stock
 
 import (

@@ -1,6 +1,8 @@
 -- name: OpenReservation :one
 -- Locks are taken in one order everywhere: warehouses, reservations, stock; rows of stock by (sku, warehouse). Whoever
--- keeps to it cannot deadlock. OpenReservation returns no row where the order has a reservation already. It waits for one that is being made.
+-- keeps to it cannot deadlock.
+--
+-- OpenReservation returns no row where the order has a reservation already. It waits for one that is being made.
 INSERT INTO reservations (id, order_id, state, lines, expires_at)
 VALUES (@id, @order_id, @state, @lines, now() + make_interval(secs => @hold_seconds::float8))
 ON CONFLICT (order_id) DO NOTHING
@@ -65,27 +67,32 @@ UPDATE stock s SET reserved = s.reserved - l.quantity, updated_at = now()
 FROM locked l WHERE s.sku = l.sku AND s.warehouse = l.warehouse;
 
 -- name: CommitStock :exec
-WITH locked AS (
-    SELECT s.sku, s.warehouse, l.quantity
-    FROM stock s JOIN reservation_lines l ON l.sku = s.sku AND l.warehouse = s.warehouse
-    WHERE l.reservation_id = @reservation_id
+-- The lines are materialized because a merge join, which statistics can make look cheap, would read all of the stock.
+WITH lines AS MATERIALIZED (
+    SELECT sku, warehouse, quantity FROM reservation_lines WHERE reservation_id = @reservation_id
+), locked AS (
+    SELECT s.sku, s.warehouse, l.quantity FROM stock s JOIN lines l ON l.sku = s.sku AND l.warehouse = s.warehouse
     ORDER BY s.sku, s.warehouse FOR NO KEY UPDATE OF s
 )
 UPDATE stock s SET on_hand = s.on_hand - l.quantity, reserved = s.reserved - l.quantity, updated_at = now()
 FROM locked l WHERE s.sku = l.sku AND s.warehouse = l.warehouse;
 
 -- name: LockStockOfReservation :many
+WITH lines AS MATERIALIZED (
+    SELECT sku, warehouse, quantity FROM reservation_lines WHERE reservation_id = @reservation_id
+)
 SELECT l.sku, l.warehouse, l.quantity, (s.on_hand - s.reserved)::bigint AS available
-FROM stock s JOIN reservation_lines l ON l.sku = s.sku AND l.warehouse = s.warehouse
-WHERE l.reservation_id = @reservation_id
+FROM stock s JOIN lines l ON l.sku = s.sku AND l.warehouse = s.warehouse
 ORDER BY s.sku, s.warehouse
 FOR NO KEY UPDATE OF s;
 
 -- name: TakeStock :exec
 -- TakeStock takes what is not held from the shelves. It needs the lock of LockStockOfReservation.
+WITH lines AS MATERIALIZED (
+    SELECT sku, warehouse, quantity FROM reservation_lines WHERE reservation_id = @reservation_id
+)
 UPDATE stock s SET on_hand = s.on_hand - l.quantity, updated_at = now()
-FROM reservation_lines l
-WHERE l.reservation_id = @reservation_id AND s.sku = l.sku AND s.warehouse = l.warehouse;
+FROM lines l WHERE s.sku = l.sku AND s.warehouse = l.warehouse;
 
 -- name: ReservationByID :one
 SELECT * FROM reservations WHERE id = @id;

@@ -20,15 +20,16 @@ type WrongLine struct {
 	Number int64
 	// First is the number of the first line about the same article in the same warehouse: another one if this is a
 	// duplicate.
-	First    int64
+	First int64
+	// Reserved is more than the line leaves on hand, or 0 if that is not what is wrong.
 	Reserved int64
 }
 
 // Staging holds the lines of one import beside the stock, until its transaction ends.
 type Staging struct{ tx pgx.Tx }
 
-// Stage copies all lines that next returns into the database. An import may take longer than other statements, above
-// all because its lines come over the network.
+// Stage copies all lines that next returns into the database, and adds the warehouses that are new. An import may take
+// longer than other statements, above all because its lines come over the network.
 func Stage(ctx context.Context, tx pgx.Tx, next func() (StagedLine, bool)) (Staging, error) {
 	_, err := tx.Exec(ctx, `
 		SET LOCAL statement_timeout = '15min';
@@ -49,38 +50,33 @@ func Stage(ctx context.Context, tx pgx.Tx, next func() (StagedLine, bool)) (Stag
 	if err != nil {
 		return Staging{}, err
 	}
-	_, err = tx.Exec(ctx, `ANALYZE stock_import`)
+	// Warehouses come first in the order of locks.
+	_, err = tx.Exec(ctx, `
+		ANALYZE stock_import;
+		INSERT INTO warehouses (code) SELECT DISTINCT warehouse FROM stock_import ORDER BY warehouse
+		ON CONFLICT (code) DO NOTHING`)
 	return Staging{tx}, err
 }
 
-// Lock adds the warehouses that are new and locks the stock that the import is about, in the order in which everybody
-// locks it.
-func (s Staging) Lock(ctx context.Context) error {
+// Compare locks the rows of stock that are to change, in the order in which everybody locks them, and returns the first
+// wrong lines, up to limit, in order, with the number of all: those about something that an earlier line is about, and
+// those that would leave less on hand than is reserved.
+func (s Staging) Compare(ctx context.Context, limit int) ([]WrongLine, int64, error) {
 	_, err := s.tx.Exec(ctx, `
-		INSERT INTO warehouses (code) SELECT DISTINCT warehouse FROM stock_import ORDER BY warehouse
-		ON CONFLICT (code) DO NOTHING`)
+		CREATE TEMPORARY TABLE stock_change ON COMMIT DROP AS
+			SELECT i.line, s.sku, s.warehouse, i.on_hand, s.reserved
+			FROM stock s JOIN stock_import i ON i.sku = s.sku AND i.warehouse = s.warehouse
+			WHERE s.on_hand <> i.on_hand
+			ORDER BY s.sku, s.warehouse FOR NO KEY UPDATE OF s;
+		ANALYZE stock_change`)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	_, err = s.tx.Exec(ctx, `
-		SELECT count(*) FROM (
-			SELECT FROM stock s JOIN stock_import i ON i.sku = s.sku AND i.warehouse = s.warehouse
-			ORDER BY s.sku, s.warehouse FOR NO KEY UPDATE OF s
-		) locked`)
-	return err
-}
-
-// WrongLines returns the first wrong lines, up to limit, in order, and how many there are in all: those about something
-// that an earlier line is about, and those that would leave less on hand than is reserved.
-func (s Staging) WrongLines(ctx context.Context, limit int) ([]WrongLine, int64, error) {
 	rows, err := s.tx.Query(ctx, `
-		SELECT line, first_line, reserved, count(*) OVER ()
-		FROM (
-			SELECT i.line, i.on_hand, min(i.line) OVER (PARTITION BY i.sku, i.warehouse) AS first_line,
-			       coalesce(s.reserved, 0) AS reserved
-			FROM stock_import i LEFT JOIN stock s ON s.sku = i.sku AND s.warehouse = i.warehouse
-		) lines
-		WHERE line <> first_line OR on_hand < reserved
+		SELECT line, first_line, coalesce(reserved, 0), count(*) OVER ()
+		FROM (SELECT line, min(line) OVER (PARTITION BY sku, warehouse) AS first_line FROM stock_import) lines
+		LEFT JOIN (SELECT line, reserved FROM stock_change WHERE on_hand < reserved) short USING (line)
+		WHERE line <> first_line OR reserved IS NOT NULL
 		ORDER BY line LIMIT $1`, limit)
 	if err != nil {
 		return nil, 0, err
@@ -94,11 +90,11 @@ func (s Staging) WrongLines(ctx context.Context, limit int) ([]WrongLine, int64,
 }
 
 // Apply sets the quantities on hand and returns how many rows are new and how many have another value now. It needs
-// Lock. A row that somebody else adds between Lock and Apply is set, too.
+// Compare. A row that somebody else adds in between is set, too.
 func (s Staging) Apply(ctx context.Context) (created, changed int64, err error) {
 	updated, err := s.tx.Exec(ctx, `
-		UPDATE stock s SET on_hand = i.on_hand, updated_at = now()
-		FROM stock_import i WHERE s.sku = i.sku AND s.warehouse = i.warehouse AND s.on_hand <> i.on_hand`)
+		UPDATE stock s SET on_hand = c.on_hand, updated_at = now()
+		FROM stock_change c WHERE c.sku = s.sku AND c.warehouse = s.warehouse`)
 	if err != nil {
 		return 0, 0, err
 	}

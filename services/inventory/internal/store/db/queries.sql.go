@@ -37,16 +37,17 @@ func (q *Queries) AddWarehouse(ctx context.Context, code string) error {
 }
 
 const commitStock = `-- name: CommitStock :exec
-WITH locked AS (
-    SELECT s.sku, s.warehouse, l.quantity
-    FROM stock s JOIN reservation_lines l ON l.sku = s.sku AND l.warehouse = s.warehouse
-    WHERE l.reservation_id = $1
+WITH lines AS MATERIALIZED (
+    SELECT sku, warehouse, quantity FROM reservation_lines WHERE reservation_id = $1
+), locked AS (
+    SELECT s.sku, s.warehouse, l.quantity FROM stock s JOIN lines l ON l.sku = s.sku AND l.warehouse = s.warehouse
     ORDER BY s.sku, s.warehouse FOR NO KEY UPDATE OF s
 )
 UPDATE stock s SET on_hand = s.on_hand - l.quantity, reserved = s.reserved - l.quantity, updated_at = now()
 FROM locked l WHERE s.sku = l.sku AND s.warehouse = l.warehouse
 `
 
+// The lines are materialized because a merge join, which statistics can make look cheap, would read all of the stock.
 func (q *Queries) CommitStock(ctx context.Context, reservationID string) error {
 	_, err := q.db.Exec(ctx, commitStock, reservationID)
 	return err
@@ -239,9 +240,11 @@ func (q *Queries) LockStockItem(ctx context.Context, arg LockStockItemParams) (S
 }
 
 const lockStockOfReservation = `-- name: LockStockOfReservation :many
+WITH lines AS MATERIALIZED (
+    SELECT sku, warehouse, quantity FROM reservation_lines WHERE reservation_id = $1
+)
 SELECT l.sku, l.warehouse, l.quantity, (s.on_hand - s.reserved)::bigint AS available
-FROM stock s JOIN reservation_lines l ON l.sku = s.sku AND l.warehouse = s.warehouse
-WHERE l.reservation_id = $1
+FROM stock s JOIN lines l ON l.sku = s.sku AND l.warehouse = s.warehouse
 ORDER BY s.sku, s.warehouse
 FOR NO KEY UPDATE OF s
 `
@@ -405,7 +408,9 @@ type OpenReservationParams struct {
 }
 
 // Locks are taken in one order everywhere: warehouses, reservations, stock; rows of stock by (sku, warehouse). Whoever
-// keeps to it cannot deadlock. OpenReservation returns no row where the order has a reservation already. It waits for one that is being made.
+// keeps to it cannot deadlock.
+//
+// OpenReservation returns no row where the order has a reservation already. It waits for one that is being made.
 func (q *Queries) OpenReservation(ctx context.Context, arg OpenReservationParams) (Reservation, error) {
 	row := q.db.QueryRow(ctx, openReservation,
 		arg.ID,
@@ -693,9 +698,11 @@ func (q *Queries) StockOfWarehouse(ctx context.Context, arg StockOfWarehousePara
 }
 
 const takeStock = `-- name: TakeStock :exec
+WITH lines AS MATERIALIZED (
+    SELECT sku, warehouse, quantity FROM reservation_lines WHERE reservation_id = $1
+)
 UPDATE stock s SET on_hand = s.on_hand - l.quantity, updated_at = now()
-FROM reservation_lines l
-WHERE l.reservation_id = $1 AND s.sku = l.sku AND s.warehouse = l.warehouse
+FROM lines l WHERE s.sku = l.sku AND s.warehouse = l.warehouse
 `
 
 // TakeStock takes what is not held from the shelves. It needs the lock of LockStockOfReservation.

@@ -27,7 +27,8 @@ CREATE TABLE reservations (
     id         text COLLATE "C" PRIMARY KEY,
     order_id   text COLLATE "C" NOT NULL CONSTRAINT reservations_order_id UNIQUE,
     state      text             NOT NULL CHECK (state IN ('held', 'committed', 'released', 'expired')),
-    -- What was asked for: [{"sku": …, "quantity": …}]. Empty in the mark that Release leaves where nothing was held.
+    -- What was asked for: [{"sku": "…", "quantity": 1}]. Empty in the mark that Release leaves where nothing was
+    -- held.
     lines      jsonb            NOT NULL,
     expires_at timestamptz      NOT NULL,
     created_at timestamptz      NOT NULL DEFAULT now(),
