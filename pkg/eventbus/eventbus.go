@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	neturl "net/url"
 	"strings"
 	"time"
 
@@ -42,6 +43,9 @@ func Connect(ctx context.Context, url, name string, log *slog.Logger) (*nats.Con
 		nats.ReconnectJitter(250*time.Millisecond, time.Second),
 		// Notices a server that vanished without a word after 20 s.
 		nats.PingInterval(10*time.Second), nats.MaxPingsOutstanding(2),
+		// Credentials that are refused are being changed somewhere. Without this the client gives up for good after the
+		// second refusal, and nothing would be published until somebody restarts the program.
+		nats.IgnoreAuthErrorAbort(),
 		// Publishing fails at once while disconnected. The outbox keeps the events; a second buffer, in memory, would
 		// only send them twice.
 		nats.ReconnectBufSize(-1),
@@ -60,6 +64,9 @@ func Connect(ctx context.Context, url, name string, log *slog.Logger) (*nats.Con
 			log.WarnContext(ctx, "NATS reported an error", "error", err)
 		}),
 	)
+	if unreadable, ok := errors.AsType[*neturl.Error](err); ok {
+		err = unreadable.Err // without the URL, which may hold a password
+	}
 	if err != nil {
 		return nil, fmt.Errorf("eventbus: connect to NATS: %w", err)
 	}

@@ -35,9 +35,12 @@ func Once(ctx context.Context, tx pgx.Tx, consumer, eventID string) (first bool,
 func PurgeInbox(ctx context.Context, pool *pgxpool.Pool) (int64, error) {
 	// A day more than the stream keeps them, for clocks that differ.
 	before := time.Now().Add(-retention - 24*time.Hour)
-	tag, err := pool.Exec(ctx, "delete from inbox where handled_at < $1", before)
+	n, err := postgres.DeleteInBatches(ctx, pool, `
+		delete from inbox where (consumer, event_id) in (
+			select consumer, event_id from inbox where handled_at < $2
+			order by handled_at limit $1 for update skip locked)`, before)
 	if err != nil {
-		return 0, postgres.Interpret(fmt.Errorf("eventbus: purge the inbox: %w", err))
+		return n, fmt.Errorf("eventbus: purge the inbox: %w", err)
 	}
-	return tag.RowsAffected(), nil
+	return n, nil
 }

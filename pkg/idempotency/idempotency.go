@@ -158,9 +158,12 @@ func store(ctx context.Context, tx pgx.Tx, r Request, result any) error {
 
 // Purge removes expired answers and returns how many there were. A service calls it from time to time.
 func Purge(ctx context.Context, pool *pgxpool.Pool) (int64, error) {
-	tag, err := pool.Exec(ctx, "delete from idempotency_keys where expires_at <= clock_timestamp()")
+	n, err := postgres.DeleteInBatches(ctx, pool, `
+		delete from idempotency_keys where (caller, key) in (
+			select caller, key from idempotency_keys where expires_at <= clock_timestamp()
+			order by expires_at limit $1 for update skip locked)`)
 	if err != nil {
-		return 0, postgres.Interpret(fmt.Errorf("idempotency: purge: %w", err))
+		return n, fmt.Errorf("idempotency: purge: %w", err)
 	}
-	return tag.RowsAffected(), nil
+	return n, nil
 }

@@ -185,6 +185,18 @@ func TestAnswerExpiresAfterADay(t *testing.T) {
 	require.EqualValues(t, 1, purged)
 }
 
+func TestPurgeTakesMoreThanOneStatementDoes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	_, err := b.pool.Exec(t.Context(), `insert into idempotency_keys
+		select 'shop', n::text, '', '{}', now() - interval '2 days', now() - interval '1 day'
+		from generate_series(1, 11000) as n`)
+	require.NoError(t, err)
+	purged, err := idempotency.Purge(t.Context(), b.pool)
+	require.NoError(t, err)
+	require.EqualValues(t, 11_000, purged)
+}
+
 func TestWithoutAKeyEveryRequestRuns(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -114,3 +114,25 @@ func inTx(ctx context.Context, pool *pgxpool.Pool, fn func(tx pgx.Tx) error) err
 	}
 	return nil
 }
+
+// batch is how many rows DeleteInBatches takes at a time. They take far less than the 30 s that a statement may take.
+const batch = 5000
+
+// DeleteInBatches runs a statement that deletes up to $1 rows, over and over until it finds fewer, and returns how many
+// it deleted. What piled up while nobody deleted anything can be more than one statement may take the time for, and a
+// statement that is cancelled deletes nothing, ever. More args are $2 and so on. Errors pass through Interpret.
+func DeleteInBatches(
+	ctx context.Context, pool *pgxpool.Pool, statement string, args ...any,
+) (deleted int64, err error) {
+	args = append([]any{batch}, args...)
+	for {
+		tag, err := pool.Exec(ctx, statement, args...)
+		if err != nil {
+			return deleted, Interpret(err)
+		}
+		deleted += tag.RowsAffected()
+		if tag.RowsAffected() < batch {
+			return deleted, nil
+		}
+	}
+}

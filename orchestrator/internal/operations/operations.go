@@ -74,37 +74,58 @@ var queries = map[saga.State]string{
 	saga.Running:        "ExecutionStatus = 'Running' AND (SagaState IS NULL OR SagaState = 'running')",
 	saga.Compensating:   "ExecutionStatus = 'Running' AND SagaState = 'compensating'",
 	saga.NeedsAttention: "ExecutionStatus = 'Running' AND SagaState = 'needs_attention'",
-	saga.Confirmed:      "ExecutionStatus = 'Completed' AND (SagaState IS NULL OR SagaState = 'running')",
+	saga.Confirmed:      "ExecutionStatus = 'Completed' AND (SagaState IS NULL OR SagaState = 'confirmed')",
 	saga.Cancelled:      "ExecutionStatus = 'Completed' AND SagaState = 'cancelled'",
 	saga.Failed:         "ExecutionStatus = 'Completed' AND SagaState = 'failed'",
 	Broken:              "ExecutionStatus IN ('Failed', 'Canceled', 'Terminated', 'TimedOut')",
 }
 
-// List returns a page of sagas, newest first, and the cursor of the next page, or "". state may be "" for all.
+// List returns a page of sagas and the cursor of the next page, or "". Those that run come first, newest first, then
+// those that have ended, latest first. state may be "" for all.
 func (o *Operations) List(ctx context.Context, state saga.State, limit int, cursor string) ([]Summary, string, error) {
 	query := "WorkflowType = '" + saga.WorkflowType + "'"
 	if state != "" {
 		query += " AND " + queries[state]
 	}
-	token, err := base64.RawURLEncoding.DecodeString(cursor)
+	token, err := openCursor(cursor, state)
 	if err != nil {
-		return nil, "", page.ErrMalformed.WithCause(err)
+		return nil, "", err
 	}
 	found, err := o.client.ListWorkflow(ctx, &workflowservice.ListWorkflowExecutionsRequest{
 		PageSize: int32(limit), //nolint:gosec // The API's document limits it to 100.
 		Query:    query, NextPageToken: token,
 	})
 	if err != nil {
-		if len(token) > 0 && isInvalid(err) {
-			return nil, "", page.ErrMalformed.WithCause(err)
-		}
 		return nil, "", interpret(err)
 	}
 	sagas := make([]Summary, len(found.GetExecutions()))
 	for i, info := range found.GetExecutions() {
 		sagas[i] = summarize(info)
 	}
-	return sagas, base64.RawURLEncoding.EncodeToString(found.GetNextPageToken()), nil
+	return sagas, newCursor(found.GetNextPageToken(), state), nil
+}
+
+// newCursor wraps Temporal's token in a cursor like that of every other list: it expires, belongs to its filter, and
+// what is none is recognized here. Temporal takes a token that it cannot read for a failure of its own.
+func newCursor(token []byte, state saga.State) string {
+	if len(token) == 0 {
+		return ""
+	}
+	return page.Encode(page.Position{Time: time.Now(), ID: base64.StdEncoding.EncodeToString(token)}, string(state))
+}
+
+func openCursor(cursor string, state saga.State) (token []byte, err error) {
+	if cursor == "" {
+		return nil, nil
+	}
+	pos, err := page.Decode(cursor, string(state), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if token, err = base64.StdEncoding.DecodeString(pos.ID); err != nil {
+		return nil, page.ErrMalformed.WithCause(err)
+	}
+	return token, nil
 }
 
 func summarize(info *workflowpb.WorkflowExecutionInfo) Summary {
@@ -205,13 +226,8 @@ func interpret(err error) error {
 	if _, ok := errors.AsType[*serviceerror.NotFound](err); ok {
 		return ErrSagaNotFound
 	}
-	if isInvalid(err) {
+	if _, ok := errors.AsType[*serviceerror.InvalidArgument](err); ok {
 		return fmt.Errorf("operations: %w", err)
 	}
 	return ErrTemporal.WithCause(err)
-}
-
-func isInvalid(err error) bool {
-	_, ok := errors.AsType[*serviceerror.InvalidArgument](err)
-	return ok
 }
