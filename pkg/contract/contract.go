@@ -70,10 +70,14 @@ func (a Activity[Req, Res]) Execute(ctx workflow.Context, p Policy, req Req) (Re
 func (a Activity[Req, Res]) Register(r worker.ActivityRegistry, fn func(context.Context, Req) (Res, error)) {
 	r.RegisterActivityWithOptions(func(ctx context.Context, req Req) (Res, error) {
 		res, err := fn(ctx, req)
-		if err != nil {
-			return res, encodeFailure(err)
+		if err == nil {
+			return res, nil
 		}
-		return res, nil
+		if why := errs.From(err); why.Kind.Retryable() {
+			// What travels does not hold the cause, and whoever has to cure it needs to read it somewhere.
+			activity.GetLogger(ctx).Warn("activity failed", "code", why.Code, "error", err)
+		}
+		return res, encodeFailure(err)
 	}, activity.RegisterOptions{Name: a.Name})
 }
 

@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -142,6 +143,28 @@ func TestErrorOfNoKindIsInternalAndSaysNothing(t *testing.T) {
 	require.Equal(t, errs.Internal, got.Kind)
 	require.Equal(t, "internal", got.Code)
 	require.NotContains(t, err.Error(), "hunter2")
+}
+
+func TestCauseOfAFailureIsInTheLogOfItsService(t *testing.T) {
+	t.Parallel()
+	for name, failure := range map[string]error{
+		"unforeseen":  errors.New("disk on fire"),
+		"unavailable": errs.New(errs.Unavailable, "closed", "We are closed.").WithCause(errors.New("disk on fire")),
+		"called off":  fmt.Errorf("disk on fire: %w", context.Canceled),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var lines bytes.Buffer
+			var suite testsuite.WorkflowTestSuite
+			suite.SetLogger(log.NewStructuredLogger(slog.New(slog.NewTextHandler(&lines, nil))))
+			env := suite.NewTestActivityEnvironment()
+			sell.Register(env, func(context.Context, order) (receipt, error) { return receipt{}, failure })
+			_, err := env.ExecuteActivity(sell.Name, order{})
+			require.Error(t, err)
+			require.NotContains(t, err.Error(), "fire")
+			require.Contains(t, lines.String(), "disk on fire")
+		})
+	}
 }
 
 func TestResultOfAFailedActivityIsDropped(t *testing.T) {

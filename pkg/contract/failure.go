@@ -19,8 +19,11 @@ type failure struct {
 
 // encodeFailure makes a failure travel. The code becomes the error type, which retry policies compare.
 func encodeFailure(err error) error {
-	if temporal.IsCanceledError(err) || errors.Is(err, context.Canceled) {
+	if temporal.IsCanceledError(err) {
 		return err
+	}
+	if errors.Is(err, context.Canceled) {
+		return context.Canceled // whatever is wrapped around it stays in the service's log, too
 	}
 	e := errs.From(err)
 	return temporal.NewApplicationErrorWithOptions(e.Message, e.Code, temporal.ApplicationErrorOptions{
