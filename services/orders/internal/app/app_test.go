@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -21,6 +22,7 @@ import (
 	"github.com/orderflow/orderflow/pkg/id"
 	"github.com/orderflow/orderflow/pkg/postgres/pgtest"
 	"github.com/orderflow/orderflow/pkg/seal"
+	"github.com/orderflow/orderflow/pkg/service"
 	"github.com/orderflow/orderflow/services/orders"
 	"github.com/orderflow/orderflow/services/orders/internal/app"
 	"github.com/orderflow/orderflow/services/payments"
@@ -54,10 +56,10 @@ type process struct {
 
 func start(t *testing.T, databaseURL, natsURL string) process {
 	t.Helper()
-	cfg := app.Config{
-		DatabaseURL: config.Secret(databaseURL), NATSURL: natsURL, HTTPAddr: freeAddr(t), OpsAddr: freeAddr(t),
+	cfg := service.Config{DatabaseURL: config.Secret(databaseURL), EdgeConfig: service.EdgeConfig{
+		NATSURL: config.Secret(natsURL), HTTPAddr: freeAddr(t), OpsAddr: freeAddr(t),
 		PayloadKeys: config.Secret(seal.NewKey("test")), DrainTimeout: 10 * time.Second,
-	}
+	}}
 	require.NoError(t, cfg.Validate())
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	p := process{api: "http://" + cfg.HTTPAddr, ops: "http://" + cfg.OpsAddr, stop: stop, ended: make(chan error, 1)}
@@ -229,11 +231,10 @@ func TestABusyPortEndsTheServiceWithAReason(t *testing.T) {
 	busy, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, busy.Close()) }()
-	cfg := app.Config{
-		DatabaseURL: "postgres://nobody@127.0.0.1:1/x", NATSURL: "nats://127.0.0.1:1",
-		HTTPAddr: busy.Addr().String(), OpsAddr: freeAddr(t),
+	cfg := service.Config{DatabaseURL: "postgres://nobody@127.0.0.1:1/x", EdgeConfig: service.EdgeConfig{
+		NATSURL: "nats://127.0.0.1:1", HTTPAddr: busy.Addr().String(), OpsAddr: freeAddr(t),
 		PayloadKeys: config.Secret(seal.NewKey("test")), DrainTimeout: time.Second,
-	}
+	}}
 	require.ErrorContains(t, app.Run(t.Context(), slog.New(slog.DiscardHandler), cfg), "address already in use")
 	cfg.HTTPAddr, cfg.OpsAddr = freeAddr(t), busy.Addr().String()
 	require.ErrorContains(t, app.Run(t.Context(), slog.New(slog.DiscardHandler), cfg), "address already in use")
@@ -244,26 +245,24 @@ func TestMigrateAndWrongUseOfTheProgram(t *testing.T) {
 	t.Setenv("DATABASE_URL", dsn)
 	var out, problems bytes.Buffer
 	for range 2 {
-		require.Zero(t, app.Main(t.Context(), []string{"migrate"}, &out, &problems), problems.String())
+		require.Zero(t, execute(t, []string{"migrate"}, &out, &problems), problems.String())
 	}
 	require.Contains(t, out.String(), "migrated")
 
 	for _, args := range [][]string{nil, {"dance"}, {"serve", "now"}} {
 		problems.Reset()
-		require.Equal(t, 2, app.Main(t.Context(), args, &out, &problems))
-		require.Equal(t, "orders: say what to do: orders serve | migrate\n", problems.String())
+		require.Equal(t, 2, execute(t, args, &out, &problems))
+		require.Equal(t, "usage: orders migrate | serve\n", problems.String())
 	}
 
 	problems.Reset()
-	require.Equal(t, 1, app.Main(t.Context(), []string{"serve"}, &out, &problems))
+	require.Equal(t, 1, execute(t, []string{"serve"}, &out, &problems))
 	require.Contains(t, problems.String(), "NATS_URL")
 	require.Contains(t, problems.String(), "PAYLOAD_KEYS")
 	require.NotContains(t, problems.String(), dsn, "secrets are not printed")
 }
 
-func TestConfigNamesEveryMistake(t *testing.T) {
-	t.Parallel()
-	err := app.Config{PayloadKeys: "nonsense"}.Validate()
-	require.ErrorContains(t, err, "PAYLOAD_KEYS")
-	require.ErrorContains(t, err, "DRAIN_TIMEOUT")
+func execute(t *testing.T, args []string, logs, problems io.Writer) int {
+	t.Helper()
+	return service.Execute(t.Context(), "orders", args, app.Commands(), logs, problems)
 }
