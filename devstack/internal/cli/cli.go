@@ -28,6 +28,8 @@ const usage = `devstack runs all of Orderflow on this machine, without Docker.
 devstack COMMAND -h lists the flags of a command.
 `
 
+const allCommands = "up, exec, prepare, clean, temporal, nats or ui (-h explains them)"
+
 // Exit codes; exec returns that of its command.
 const (
 	ok      = 0
@@ -52,31 +54,32 @@ func Main(args, environ []string, out, errOut io.Writer) int {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return ok
 	case errors.As(err, &wrong):
-		fmt.Fprintf(errOut, "devstack: %v\n", err)
+		_, _ = fmt.Fprintf(errOut, "devstack: %v\n", err)
 		return misused
 	case errors.As(err, &command):
 		return command.code
 	default:
-		fmt.Fprintf(errOut, "devstack: %v\n", err)
+		_, _ = fmt.Fprintf(errOut, "devstack: %v\n", err)
 		return failed
 	}
 }
 
 func run(ctx context.Context, args, environ []string, out io.Writer) error {
 	commands := map[string]func(context.Context, []string, []string, io.Writer) error{
-		"up": upCommand, "exec": execCommand, "prepare": prepareCommand, "clean": cleanCommand, "temporal": temporalCommand, "nats": natsCommand, "ui": uiCommand,
+		"up": upCommand, "exec": execCommand, "prepare": prepareCommand, "clean": cleanCommand,
+		"temporal": temporalCommand, "nats": natsCommand, "ui": uiCommand,
 	}
 	if len(args) == 0 {
-		return misuse("a command is missing: up, exec, prepare, clean, temporal, nats or ui (-h explains them)")
+		return misuse("a command is missing: %s", allCommands)
 	}
 	switch args[0] {
 	case "-h", "-help", "--help", "help":
-		fmt.Fprint(out, usage)
+		_, _ = fmt.Fprint(out, usage)
 		return nil
 	}
 	command, known := commands[args[0]]
 	if !known {
-		return misuse("unknown command %q: it is up, exec, prepare, clean, temporal, nats or ui (-h explains them)", args[0])
+		return misuse("unknown command %q: it is %s", args[0], allCommands)
 	}
 	return command(ctx, args[1:], environ, out)
 }
@@ -96,7 +99,7 @@ func parseFlags(flags *flag.FlagSet, args []string, out io.Writer) error {
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(out, "Flags of devstack %s:\n", flags.Name())
+		_, _ = fmt.Fprintf(out, "Flags of devstack %s:\n", flags.Name())
 		flags.SetOutput(out)
 		flags.PrintDefaults()
 		return err

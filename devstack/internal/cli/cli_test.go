@@ -184,7 +184,7 @@ func answers(url string) bool {
 	if err != nil {
 		return false
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	return response.StatusCode == http.StatusOK
 }
 
@@ -329,10 +329,10 @@ func TestTheWholeStackComesUpAndKeepsItsStock(t *testing.T) {
 	require.Contains(t, r.output(), "inventory has stock already, nothing seeded")
 	response, err := http.Get(s.URLs["inventory"] + "/v1/stock")
 	require.NoError(t, err)
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
-	require.Equal(t, `{"items":[{"count":1}]}`, string(body))
+	require.JSONEq(t, `{"items":[{"count":1}]}`, string(body))
 
 	// Without devstack the stack must not live on, and the next start must find everything in order.
 	require.NoError(t, r.cmd.Process.Kill())
@@ -364,7 +364,7 @@ func TestExecStartsAStackWhereNoneRuns(t *testing.T) {
 	data := t.TempDir()
 	out, code := execute(t, data, prebuilt(t), `curl -fsS "$INVENTORY_URL/v1/stock"`)
 	require.Zero(t, code)
-	require.Equal(t, `{"items":[{"count":1}]}`, out, "seeded")
+	require.JSONEq(t, `{"items":[{"count":1}]}`, out, "seeded")
 	_, running, err := stack.Running(stack.Options{Data: data})
 	require.NoError(t, err)
 	require.False(t, running)

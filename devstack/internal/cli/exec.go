@@ -48,7 +48,7 @@ func execCommand(ctx context.Context, args, environ []string, out io.Writer) err
 }
 
 func runOn(ctx context.Context, s stack.State, command, environ []string, out io.Writer) error {
-	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...) //nolint:gosec // It is the user's own.
 	cmd.Env = append(append([]string{}, environ...), s.Environ()...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, out, os.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -78,6 +78,6 @@ func prepareCommand(ctx context.Context, args, _ []string, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "PostgreSQL is in %s\n", found.Bin)
+	_, _ = fmt.Fprintf(out, "PostgreSQL is in %s\n", found.Bin)
 	return nil
 }

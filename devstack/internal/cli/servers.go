@@ -21,7 +21,8 @@ func temporalCommand(ctx context.Context, args, environ []string, out io.Writer)
 	flags.IntVar(&cfg.Ports.Matching, "matching-port", 7235, "`port` of the matching service")
 	flags.IntVar(&cfg.Ports.Worker, "worker-port", 7239, "`port` of the worker service")
 	flags.IntVar(&cfg.Ports.Metrics, "metrics-port", 7290, "`port` of the Prometheus metrics")
-	flags.StringVar(&cfg.VisibilityDatabase, "visibility-database", "temporal_visibility", "`name` of the visibility database, on the same server and with the same owner")
+	flags.StringVar(&cfg.VisibilityDatabase, "visibility-database", "temporal_visibility",
+		"`name` of the visibility database, on the same server and with the same owner")
 	flags.StringVar(&cfg.Namespace, "namespace", "orderflow", "`name` of the namespace to register")
 	flags.StringVar(&cfg.LogLevel, "log-level", lookup(environ, "LOG_LEVEL", "warn"), "debug, info, warn or error")
 	if err := parse(flags, args, out); err != nil {
@@ -39,7 +40,8 @@ func natsCommand(ctx context.Context, args, environ []string, out io.Writer) err
 	flags.IntVar(&cfg.Port, "port", 4222, "`port` for clients")
 	flags.IntVar(&cfg.MonitorPort, "monitor-port", 8222, "`port` of the monitoring page")
 	flags.StringVar(&cfg.StoreDir, "store", "", "`directory` of the streams")
-	sync := flags.String("sync", lookup(environ, "SYNC", "1s"), "always, or the longest `duration` an acknowledged message may wait to be on the disk")
+	sync := flags.String("sync", lookup(environ, "SYNC", "1s"),
+		"always, or the longest `duration` an acknowledged message may wait to be on the disk")
 	if err := parse(flags, args, out); err != nil {
 		return err
 	}
@@ -60,9 +62,12 @@ func uiCommand(ctx context.Context, args, environ []string, out io.Writer) error
 	flags := flag.NewFlagSet("ui", flag.ContinueOnError)
 	cfg := ui.Config{}
 	flags.IntVar(&cfg.Port, "port", 8233, "`port` to serve on")
-	flags.StringVar(&cfg.TemporalAddress, "temporal", lookup(environ, "TEMPORAL_ADDRESS", "127.0.0.1:7233"), "`address` of the Temporal frontend")
-	flags.StringVar(&cfg.Namespace, "namespace", lookup(environ, "TEMPORAL_NAMESPACE", "orderflow"), "`name` of the namespace shown first")
-	flags.StringVar(&cfg.CodecEndpoint, "codec", lookup(environ, "CODEC_ENDPOINT", ""), "`URL` of the codec server the browser decodes payloads with")
+	flags.StringVar(&cfg.TemporalAddress, "temporal", lookup(environ, "TEMPORAL_ADDRESS", "127.0.0.1:7233"),
+		"`address` of the Temporal frontend")
+	flags.StringVar(&cfg.Namespace, "namespace", lookup(environ, "TEMPORAL_NAMESPACE", "orderflow"),
+		"`name` of the namespace shown first")
+	flags.StringVar(&cfg.CodecEndpoint, "codec", lookup(environ, "CODEC_ENDPOINT", ""),
+		"`URL` of the codec server the browser decodes payloads with")
 	if err := parse(flags, args, out); err != nil {
 		return err
 	}

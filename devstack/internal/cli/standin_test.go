@@ -47,7 +47,7 @@ func standIn(name, command string) error {
 		if conn, err = pgx.Connect(ctx, os.Getenv("DATABASE_URL")); err != nil {
 			return err
 		}
-		defer conn.Close(context.Background())
+		defer func() { _ = conn.Close(context.Background()) }()
 	}
 	if command == "migrate" {
 		if conn == nil {
@@ -74,10 +74,10 @@ func standIn(name, command string) error {
 				return
 			}
 			if n == 0 {
-				fmt.Fprint(w, `{"items":[]}`)
+				_, _ = fmt.Fprint(w, `{"items":[]}`)
 				return
 			}
-			fmt.Fprintf(w, `{"items":[{"count":%d}]}`, n)
+			_, _ = fmt.Fprintf(w, `{"items":[{"count":%d}]}`, n)
 		})
 		api.HandleFunc("PUT /v1/stock", func(w http.ResponseWriter, r *http.Request) {
 			one.Lock()

@@ -17,7 +17,8 @@ func upCommand(ctx context.Context, args, environ []string, out io.Writer) error
 	flags := flag.NewFlagSet("up", flag.ContinueOnError)
 	o := stack.Options{Environ: environ, Out: out, Colour: terminal(out) && lookup(environ, "NO_COLOR", "") == ""}
 	where(flags, &o)
-	portMode := flags.String("ports", "default", "`default` uses the documented ports, auto any free ones (remembered in the data directory)")
+	portMode := flags.String("ports", "default",
+		"`default` uses the documented ports, auto any free ones (remembered in the data directory)")
 	flags.StringVar(&o.Bin, "bin", "", "`directory` with prebuilt programs of the services, instead of building them")
 	flags.StringVar(&o.State, "state", "", "`file` to describe the running stack in, as JSON, once it is ready")
 	flags.BoolVar(&o.NoUI, "no-ui", false, "do not start the Temporal UI")
@@ -80,13 +81,14 @@ func cleanCommand(ctx context.Context, args, environ []string, out io.Writer) er
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "no data left in %s\n", data)
+	_, _ = fmt.Fprintf(out, "no data left in %s\n", data)
 	return nil
 }
 
 func where(flags *flag.FlagSet, o *stack.Options) {
 	flags.StringVar(&o.Root, "root", "", "`directory` of the repository (default: found upwards by go.work)")
-	flags.StringVar(&o.Data, "data", "", "`directory` for all data (default: one per repository in the user's cache directory,\nfor root in /var/lib/orderflow-devstack)")
+	flags.StringVar(&o.Data, "data", "", "`directory` for all data (default: one per repository in the user's\n"+
+		"cache directory, for root in /var/lib/orderflow-devstack)")
 }
 
 func terminal(out io.Writer) bool {

@@ -98,7 +98,7 @@ func (c *Cluster) chooseUser() error {
 		c.credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
 		return nil
 	}
-	return errors.New("PostgreSQL does not run as root, and there is neither a user postgres nor a user nobody to run it as")
+	return errors.New("PostgreSQL does not run as root, and there is no user postgres or nobody to run it as")
 }
 
 func (c *Cluster) makeDirs() error {
@@ -132,7 +132,8 @@ func (c *Cluster) makeReachable() error {
 			continue
 		}
 		if !strings.HasPrefix(dir, temporary) {
-			return fmt.Errorf("PostgreSQL must run as an unprivileged user, who cannot enter %s: choose another --data directory", dir)
+			return fmt.Errorf("PostgreSQL must run as an unprivileged user, who cannot enter %s: "+
+				"choose another --data directory", dir)
 		}
 		if err := os.Chmod(dir, info.Mode().Perm()|0o011); err != nil {
 			return err
@@ -146,7 +147,7 @@ func (c *Cluster) initdb(ctx context.Context, locale string) error {
 	if err := os.WriteFile(password, []byte(c.Password+"\n"), 0o600); err != nil {
 		return err
 	}
-	defer os.Remove(password)
+	defer func() { _ = os.Remove(password) }()
 	if c.credential != nil {
 		if err := os.Chown(password, int(c.credential.Uid), int(c.credential.Gid)); err != nil {
 			return err
@@ -161,6 +162,7 @@ func (c *Cluster) initdb(ctx context.Context, locale string) error {
 }
 
 func (c *Cluster) run(ctx context.Context, program string, args ...string) (string, error) {
+	//nolint:gosec // The programs are those of the installation that was found.
 	cmd := exec.CommandContext(ctx, c.Installation.program(program), args...)
 	cmd.Dir = c.Dir
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: c.credential}
@@ -182,8 +184,8 @@ func (c *Cluster) checkVersion(ctx context.Context) error {
 		return fmt.Errorf("ask PostgreSQL for its version: %w: %s", err, program)
 	}
 	if fields := strings.Fields(program); len(fields) >= 3 && strings.SplitN(fields[2], ".", 2)[0] != of {
-		return fmt.Errorf("the data in %s is of PostgreSQL %s but the one installed is %s: install version %s, or start afresh with: devstack clean",
-			c.data(), of, fields[2], of)
+		return fmt.Errorf("the data in %s is of PostgreSQL %s but the one installed is %s: "+
+			"install version %s, or start afresh with: devstack clean", c.data(), of, fields[2], of)
 	}
 	return nil
 }
@@ -194,7 +196,7 @@ func (c *Cluster) Spec(out *supervise.Output) supervise.Spec {
 	if len(sockets) > maxSocketPath {
 		sockets = "" // nothing needs them; everything connects over TCP
 	}
-	settings := map[string]string{
+	settings := map[string]string{ //nolint:gosec // There is only the name of a setting.
 		"listen_addresses":        "127.0.0.1",
 		"port":                    strconv.Itoa(c.Port),
 		"unix_socket_directories": sockets,

@@ -19,8 +19,9 @@ type Installation struct{ Bin string }
 func (i Installation) program(name string) string { return filepath.Join(i.Bin, name) }
 
 // ErrNotInstalled says what to do when no PostgreSQL was found and none may be installed.
-var ErrNotInstalled = errors.New("PostgreSQL is needed: install its server (Debian and Ubuntu: apt install postgresql, " +
-	"Fedora: dnf install postgresql-server postgresql-contrib, macOS: brew install postgresql) or set DATABASE_URL to the admin URL of a running one")
+var ErrNotInstalled = errors.New("PostgreSQL is needed: install its server (Debian and Ubuntu: " +
+	"apt install postgresql, Fedora: dnf install postgresql-server postgresql-contrib, macOS: brew install postgresql) " +
+	"or set DATABASE_URL to the admin URL of a running one")
 
 // Finder looks for an installation; its fields are the places to look.
 type Finder struct {
@@ -79,7 +80,7 @@ func (f Finder) FindOrInstall(ctx context.Context, out io.Writer) (Installation,
 		return found, err
 	}
 	if err := f.install(ctx, out); err != nil {
-		return Installation{}, fmt.Errorf("install PostgreSQL with apt-get: %w; install it yourself or set DATABASE_URL", err)
+		return Installation{}, fmt.Errorf("install PostgreSQL: %w; install it yourself or set DATABASE_URL", err)
 	}
 	return f.Find()
 }
@@ -89,19 +90,20 @@ func (f Finder) install(ctx context.Context, out io.Writer) error {
 	// drop-in prevents that and is removed again, so that the administrator's own clusters are not affected.
 	dir := filepath.Join(f.Etc, "postgresql-common", "createcluster.d")
 	dropIn := filepath.Join(dir, "orderflow-devstack.conf")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // Packages' configuration is public.
 		return err
 	}
+	//nolint:gosec // Packages' configuration is public.
 	if err := os.WriteFile(dropIn, []byte("create_main_cluster = false\n"), 0o644); err != nil {
 		return err
 	}
-	defer os.Remove(dropIn)
+	defer func() { _ = os.Remove(dropIn) }()
 
 	for _, args := range [][]string{
 		{"update"},
 		{"install", "--yes", "--no-install-recommends", "postgresql"},
 	} {
-		cmd := exec.CommandContext(ctx, f.AptGet, args...)
+		cmd := exec.CommandContext(ctx, f.AptGet, args...) //nolint:gosec // The arguments are fixed.
 		cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
 		cmd.Stdout, cmd.Stderr = out, out
 		if err := cmd.Run(); err != nil {

@@ -17,7 +17,7 @@ import (
 // a lock file that would keep a new one from starting although its owner is gone.
 func (c *Cluster) StopLeftover(ctx context.Context) error {
 	lock := filepath.Join(c.data(), "postmaster.pid")
-	content, err := os.ReadFile(lock)
+	content, err := os.ReadFile(lock) //nolint:gosec // A file of our own data directory.
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
 	}
@@ -25,8 +25,8 @@ func (c *Cluster) StopLeftover(ctx context.Context) error {
 		return err
 	}
 	first, _, _ := strings.Cut(string(content), "\n")
-	pid, err := strconv.Atoi(strings.TrimSpace(first))
-	if err != nil || pid <= 0 || !alive(pid) {
+	pid, _ := strconv.Atoi(strings.TrimSpace(first))
+	if pid <= 0 || !alive(pid) {
 		return nil // PostgreSQL recognises and replaces such a file itself
 	}
 	if !c.serves(pid) {
@@ -65,6 +65,7 @@ func commandLine(pid int) string {
 	if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil {
 		return string(line)
 	}
+	//nolint:gosec,noctx // The argument is a number, and it answers at once.
 	line, _ := exec.Command("ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
 	return string(line)
 }

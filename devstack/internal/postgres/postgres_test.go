@@ -58,7 +58,7 @@ func query(t *testing.T, databaseURL, statement string) string {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), databaseURL)
 	require.NoError(t, err)
-	defer conn.Close(context.Background())
+	defer func() { _ = conn.Close(context.Background()) }()
 	var answer string
 	require.NoError(t, conn.QueryRow(t.Context(), statement).Scan(&answer))
 	return answer
@@ -68,7 +68,7 @@ func execute(t *testing.T, databaseURL, statement string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), databaseURL)
 	require.NoError(t, err)
-	defer conn.Close(context.Background())
+	defer func() { _ = conn.Close(context.Background()) }()
 	_, err = conn.Exec(t.Context(), statement)
 	require.NoError(t, err)
 }
@@ -228,8 +228,9 @@ func TestAMissingInstallationIsOneSentence(t *testing.T) {
 }
 
 // The real package manager would change the machine; this one does what it does as far as we rely on it.
+//
+//nolint:paralleltest // A program cannot be started while a process forked meanwhile still has it open.
 func TestInstallingMakesNoClusterOfItsOwn(t *testing.T) {
-	// Not parallel: a program cannot be started while a process forked meanwhile still has it open.
 	root := t.TempDir()
 	calls := filepath.Join(root, "calls")
 	aptGet := filepath.Join(root, "apt-get")

@@ -24,7 +24,7 @@ func Provision(ctx context.Context, adminURL string, databases []Database, shut 
 	if err != nil {
 		return fmt.Errorf("open PostgreSQL as administrator: %w", err)
 	}
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }()
 
 	for _, db := range databases {
 		if err := provision(ctx, conn, db); err != nil {

@@ -9,7 +9,8 @@ import (
 // demoOrder is an order that the seeded stock can fulfil and that the sandbox providers accept.
 const demoOrder = `{"customer_id":"cus_demo","currency":"EUR","payment_token":"pm_card_visa",
   "lines":[{"sku":"COFFEE-1KG","quantity":2,"unit_price":1499}],
-  "shipping_address":{"name":"Ada Lovelace","line1":"Hauptstr. 1","city":"Berlin","postal_code":"10115","country":"DE"}}`
+  "shipping_address":{"name":"Ada Lovelace","line1":"Hauptstr. 1","city":"Berlin","postal_code":"10115",
+  "country":"DE"}}`
 
 // announce prints where everything is and how to place the first order.
 func (s *stack) announce(begun time.Time) {

@@ -100,7 +100,7 @@ func Clean(ctx context.Context, o Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer held.Close()
+	defer func() { _ = held.Close() }()
 	cluster := postgres.Cluster{Dir: filepath.Join(data, postgresDir)}
 	if err := cluster.StopLeftover(ctx); err != nil {
 		return "", err

@@ -59,7 +59,7 @@ func writeJSON(file string, value any, mode os.FileMode) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary.Name())
+	defer func() { _ = os.Remove(temporary.Name()) }()
 	_, err = temporary.Write(append(content, '\n'))
 	if err := errors.Join(err, temporary.Chmod(mode), temporary.Close()); err != nil {
 		return err
@@ -68,7 +68,7 @@ func writeJSON(file string, value any, mode os.FileMode) error {
 }
 
 func readJSON(file string, value any) error {
-	content, err := os.ReadFile(file)
+	content, err := os.ReadFile(file) //nolint:gosec // A file of our own data directory.
 	if err != nil {
 		return err
 	}
@@ -80,12 +80,13 @@ var errRunning = errors.New("a devstack is running")
 // lock makes the caller the only stack on the data directory until the file is closed, which the kernel
 // does for a process that is killed.
 func lock(data string) (*os.File, error) {
-	file, err := os.OpenFile(filepath.Join(data, lockFile), os.O_CREATE|os.O_RDWR, 0o644)
+	//nolint:gosec // A file of our own data directory.
+	file, err := os.OpenFile(filepath.Join(data, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		file.Close()
+		_ = file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w on %s already: stop it, or give this one another --data directory", errRunning, data)
 		}

@@ -63,7 +63,7 @@ func (s *stack) startPostgres(ctx context.Context) error {
 	s.files = append(s.files, log)
 	// A service that meets a unique constraint on purpose is an ERROR to PostgreSQL; on the terminal
 	// that would only be noise.
-	output := supervise.NewOutput(func(line string) { fmt.Fprintln(log, line) })
+	output := supervise.NewOutput(func(line string) { _, _ = fmt.Fprintln(log, line) })
 	p, err := s.group.Start(s.cluster.Spec(output))
 	if err != nil {
 		return err

@@ -62,13 +62,14 @@ func choosePorts(wanted []port, auto bool, remembered ports, environ []string) (
 	var held []net.Listener // so that no port is given out twice
 	defer func() {
 		for _, l := range held {
-			l.Close()
+			_ = l.Close()
 		}
 	}()
 	owner := map[int]string{}
 	fix := func(p port, number int) error {
 		if first, taken := owner[number]; taken {
-			return fmt.Errorf("port %d is wanted by both %s and %s: set %s%s to another port", number, first, p.needs, portEnv, p.name)
+			return fmt.Errorf("port %d is wanted by both %s and %s: set %s%s to another port",
+				number, first, p.needs, portEnv, p.name)
 		}
 		l, err := listen(number, time.Second)
 		if err != nil {
@@ -135,6 +136,7 @@ func movedPorts(environ []string) (ports, error) {
 // listen tries for a while, because the children of a stack killed a moment ago need that long to go.
 func listen(number int, patience time.Duration) (net.Listener, error) {
 	for end := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		//nolint:noctx // It answers at once.
 		l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(number)))
 		if err == nil || time.Now().After(end) {
 			return l, err
@@ -151,7 +153,7 @@ func anyFree(preferred int) (net.Listener, error) {
 		}
 	}
 	for range 1000 {
-		if l, err := listen(10000+rand.IntN(20000), 0); err == nil {
+		if l, err := listen(10000+rand.IntN(20000), 0); err == nil { //nolint:gosec // A port is no secret.
 			return l, nil
 		}
 	}

@@ -11,7 +11,8 @@
 //	  "pid": 4711,
 //	  "root": "/home/me/orderflow",
 //	  "data": "/home/me/.cache/orderflow/devstack/orderflow-1a2b3c4d",
-//	  "urls": {"orders": "http://127.0.0.1:8080", …, "ui": …, "temporal_http": …, "temporal_metrics": …, "nats_monitor": …},
+//	  "urls": {"orders": "http://127.0.0.1:8080", …, "ui": …, "temporal_http": …, "temporal_metrics": …,
+//	           "nats_monitor": …},
 //	  "ops_urls": {"orders": "http://127.0.0.1:9080", …, "orchestrator": "http://127.0.0.1:9084"},
 //	  "databases": {"orders": "postgres://orders:…@127.0.0.1:15432/orders?sslmode=disable", …},
 //	  "admin_dsn": "postgres://devstack:…@127.0.0.1:15432/postgres?sslmode=disable",
@@ -163,7 +164,7 @@ func prepare(ctx context.Context, o Options) (_ *stack, err error) {
 	// Everybody may look into the directory, because PostgreSQL's user must pass; what is private in it
 	// is protected by its own mode.
 	for _, dir := range []string{s.data, filepath.Join(s.data, binDir), filepath.Join(s.data, logDir)} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // PostgreSQL's user must pass.
 			return nil, err
 		}
 	}
@@ -312,7 +313,7 @@ func (s *stack) close() {
 		s.group.Close()
 	}
 	for _, file := range s.files {
-		file.Close()
+		_ = file.Close()
 	}
 }
 

@@ -24,7 +24,7 @@ func occupied(t *testing.T) int {
 	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	return l.Addr().(*net.TCPAddr).Port
 }
 
@@ -71,7 +71,7 @@ func TestAutomaticPortsAreDistinctAndRemembered(t *testing.T) {
 	require.NoError(t, first.remember(file))
 	l, err := net.Listen("tcp4", first.address("NATS"))
 	require.NoError(t, err)
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	again, err := choosePorts(wanted, true, rememberedPorts(file), nil)
 	require.NoError(t, err)
 	require.NotEqual(t, first["NATS"], again["NATS"], "it is taken now")
@@ -224,10 +224,10 @@ func TestOnlyAnEmptyInventoryIsSeeded(t *testing.T) {
 		switch r.Method + " " + r.URL.String() {
 		case "GET /v1/stock?limit=1":
 			if len(stored) == 0 {
-				io.WriteString(w, `{"items":[]}`)
+				_, _ = io.WriteString(w, `{"items":[]}`)
 				return
 			}
-			io.WriteString(w, `{"items":[{"sku":"MUG"}]}`)
+			_, _ = io.WriteString(w, `{"items":[{"sku":"MUG"}]}`)
 		case "PUT /v1/stock":
 			body, _ := io.ReadAll(r.Body)
 			stored = append(stored, r.Header.Get("Content-Type"), string(body))

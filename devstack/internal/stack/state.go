@@ -91,7 +91,7 @@ func Running(o Options) (_ State, running bool, err error) {
 	if err != nil {
 		return State{}, false, err
 	}
-	if _, err := os.Stat(filepath.Join(data, lockFile)); err != nil {
+	if _, err := os.Stat(filepath.Join(data, lockFile)); errors.Is(err, os.ErrNotExist) {
 		return State{}, false, nil // there never was one
 	}
 	held, err := lock(data)

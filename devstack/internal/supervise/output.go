@@ -30,7 +30,7 @@ func NewConsole(out io.Writer, width int, colour bool) *Console {
 func (c *Console) Printf(format string, args ...any) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	fmt.Fprintf(c.out, format+"\n", args...)
+	_, _ = fmt.Fprintf(c.out, format+"\n", args...)
 }
 
 // Lines returns the output of one process, prefixed with its name.

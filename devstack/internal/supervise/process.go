@@ -96,6 +96,7 @@ func (p *Process) start() error {
 	if p.stopping {
 		return errStopping
 	}
+	//nolint:gosec,noctx // Running what it is told is its purpose; Stop ends it, more gently than a context would.
 	cmd := exec.Command(p.spec.Path, p.spec.Args...)
 	cmd.Env, cmd.Dir = p.spec.Env, p.spec.Dir
 	cmd.Stdout, cmd.Stderr = p.spec.Output, p.spec.Output

@@ -41,8 +41,8 @@ func child(role string, args []string) {
 		<-signals
 		if len(args) > 0 { // leaves a trace of the order of stops
 			trace, _ := os.OpenFile(args[0], os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-			fmt.Fprintln(trace, args[1])
-			trace.Close()
+			_, _ = fmt.Fprintln(trace, args[1])
+			_ = trace.Close()
 		}
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
@@ -266,9 +266,9 @@ func TestLinesOfManyProcessesAreNotMixed(t *testing.T) {
 	var b strings.Builder
 	console := NewConsole(&b, 12, false)
 	orders, payments := console.Lines("orders"), console.Lines("payments")
-	fmt.Fprint(orders, "half a ")
-	fmt.Fprint(payments, "one\r\ntwo\n")
-	fmt.Fprint(orders, "line\nno end")
+	_, _ = fmt.Fprint(orders, "half a ")
+	_, _ = fmt.Fprint(payments, "one\r\ntwo\n")
+	_, _ = fmt.Fprint(orders, "line\nno end")
 	orders.flush()
 	require.Equal(t, "payments    | one\npayments    | two\norders      | half a line\norders      | no end\n", b.String())
 	require.Equal(t, []string{"half a line", "no end"}, orders.Tail())

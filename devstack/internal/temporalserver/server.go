@@ -68,7 +68,7 @@ func registerNamespace(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	client := workflowservice.NewWorkflowServiceClient(conn)
 
 	deadline := time.Now().Add(30 * time.Second)
