@@ -1,18 +1,9 @@
-// The inventory service keeps stock and reserves it for orders.
+// Command inventory is the inventory service: `inventory serve` runs it, `inventory migrate` prepares its database.
 package main
 
 import (
-	"context"
-	"os"
-	"os/signal"
-	"syscall"
-
+	"github.com/orderflow/orderflow/pkg/service"
 	"github.com/orderflow/orderflow/services/inventory/internal/app"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	context.AfterFunc(ctx, stop) // A second signal ends the program at once.
-
-	os.Exit(app.Main(ctx, os.Args[1:], os.Stdout, os.Stderr))
-}
+func main() { service.Main("inventory", app.Commands()) }

@@ -1,5 +1,4 @@
-// Package app wires the inventory service and runs its parts: the HTTP API, the activity worker, the outbox relay and
-// the upkeep of stream, holds and idempotency keys.
+// Package app puts the inventory service together and runs it. It decides nothing about stock.
 package app
 
 import (
@@ -8,20 +7,16 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"go.temporal.io/sdk/worker"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/orderflow/orderflow/pkg/eventbus"
 	"github.com/orderflow/orderflow/pkg/httpserver"
 	"github.com/orderflow/orderflow/pkg/idempotency"
 	"github.com/orderflow/orderflow/pkg/outbox"
 	"github.com/orderflow/orderflow/pkg/postgres"
-	"github.com/orderflow/orderflow/pkg/seal"
-	"github.com/orderflow/orderflow/pkg/temporalclient"
+	"github.com/orderflow/orderflow/pkg/service"
 	"github.com/orderflow/orderflow/services/inventory"
 	"github.com/orderflow/orderflow/services/inventory/internal/activities"
 	"github.com/orderflow/orderflow/services/inventory/internal/httpapi"
@@ -29,90 +24,71 @@ import (
 	"github.com/orderflow/orderflow/services/inventory/internal/store"
 )
 
-// maxActivities run at once. They share the pool of database connections with the API, and those that wait for a
-// connection might as well wait in the task queue, where another replica can take them.
-const maxActivities = 32
+// Config is what the service reads from its environment.
+type Config struct {
+	service.Config
+	// ReservationTTL is how long stock is held for an order that nobody commits.
+	ReservationTTL time.Duration `env:"RESERVATION_TTL" envDefault:"1h"`
+}
 
-// Schema is everything that the service keeps in its database.
+// Validate implements config.Validator.
+func (c Config) Validate() error {
+	err := c.Config.Validate()
+	if c.ReservationTTL < time.Second {
+		err = errors.Join(err, errors.New("RESERVATION_TTL must be at least 1s"))
+	}
+	return err
+}
+
+// Commands is what the program can do.
+func Commands() map[string]service.Command {
+	return map[string]service.Command{"serve": service.With(Run), "migrate": service.With(Migrate)}
+}
+
+// Schema is all that the service's database holds.
 func Schema() []postgres.Migrations {
 	return []postgres.Migrations{outbox.Schema, idempotency.Schema, store.Migrations}
 }
 
 // Migrate brings the database up to date.
-func Migrate(ctx context.Context, log *slog.Logger, cfg MigrateConfig) error {
+func Migrate(ctx context.Context, log *slog.Logger, cfg service.MigrateConfig) error {
 	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, Schema()...)
 }
 
-// Run runs the service until ctx ends, then drains. It starts, and goes on, while the database, NATS or Temporal is
-// away.
+const (
+	// maxActivities is twice the connections of the pool: more would only wait for one.
+	maxActivities = 32
+	expireEvery   = 30 * time.Second
+	purgeEvery    = time.Hour
+)
+
+// Run serves HTTP and activities, publishes events and expires reservations until ctx ends, then drains. It starts and
+// stays up while the database, NATS or Temporal are away.
 func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
-	keys, err := seal.ParseKeyring(cfg.PayloadKeys.Reveal())
+	p, err := service.Open(ctx, log, "inventory", cfg.Config, inventory.Stream)
 	if err != nil {
 		return err
 	}
-	pool, err := postgres.Open(ctx, cfg.DatabaseURL.Reveal())
-	if err != nil {
-		return err
-	}
-	defer pool.Close()
-	nc, err := eventbus.Connect(ctx, cfg.NATSURL.Reveal(), "inventory", log)
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("inventory: %w", err)
-	}
-	temporal, err := temporalclient.Dial(log, keys)
-	if err != nil {
-		return err
-	}
-	defer temporal.Close()
+	defer p.Close()
 
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	relay := outbox.NewRelay(pool, js, log, registry)
-	svc := stock.New(pool, cfg.ReservationTTL, relay.Wake, registry)
-	stream := &streamKeeper{js: js}
-	api, err := newAPI(svc, log, registry)
+	svc := stock.New(p.Pool, cfg.ReservationTTL, p.Relay.Wake, p.Registry)
+	api, err := newAPI(svc, log, p.Registry) //nolint:contextcheck // Handlers have the context of their request.
 	if err != nil {
 		return err
 	}
-	activityWorker := temporalclient.NewWorker(temporal, inventory.TaskQueue,
-		worker.Options{WorkerStopTimeout: cfg.Drain, MaxConcurrentActivityExecutionSize: maxActivities}, log,
-		func(r worker.Registry) { activities.Register(r, svc) })
+	saga := p.Worker(inventory.TaskQueue, worker.Options{
+		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: maxActivities,
+	}, func(r worker.Registry) { activities.Register(r, svc) })
 
-	// The ops server outlives the others, so that it can say that they are draining.
-	opsCtx, stopOps := context.WithCancel(context.WithoutCancel(ctx))
-	defer stopOps()
-	parts, ctx := errgroup.WithContext(ctx)
-	ops := httpserver.Ops(ctx, registry, map[string]func(context.Context) error{
-		"database": pool.Ping,
-		"nats":     func(context.Context) error { return eventbus.Ready(nc) },
-		"stream":   stream.ready,
-		"temporal": activityWorker.Ready,
-	})
-	opsServer := make(chan error, 1)
-	go func() { opsServer <- httpserver.Serve(opsCtx, "ops", cfg.OpsAddr, ops, cfg.Drain, log) }()
-
-	parts.Go(func() error { return httpserver.Serve(ctx, "api", cfg.HTTPAddr, api, cfg.Drain, log) })
-	parts.Go(func() error { return activityWorker.Run(ctx) })
-	parts.Go(func() error { return relay.Run(ctx) })
-	parts.Go(func() error { return upkeep(ctx, log, svc, pool, stream) })
-	parts.Go(func() error {
-		// An ops server that cannot serve ends the service; otherwise it ends last.
-		select {
-		case err := <-opsServer:
-			opsServer <- nil
+	return p.Run(ctx, api, saga,
+		service.Every(expireEvery, log, "expiring reservations", func(ctx context.Context) error {
+			return expireAll(ctx, log, svc)
+		}),
+		service.Every(purgeEvery, log, "purging idempotency keys", func(ctx context.Context) error {
+			_, err := idempotency.Purge(ctx, p.Pool)
 			return err
-		case <-ctx.Done():
-			return nil
-		}
-	})
-	err = parts.Wait()
-	stopOps()
-	return errors.Join(err, <-opsServer)
+		}),
+	)
 }
 
 func newAPI(svc *stock.Service, log *slog.Logger, registry prometheus.Registerer) (http.Handler, error) {
@@ -123,4 +99,20 @@ func newAPI(svc *stock.Service, log *slog.Logger, registry prometheus.Registerer
 	e := httpserver.New(httpserver.Config{Spec: spec, Log: log, Registry: registry})
 	httpapi.Register(e, svc)
 	return e, nil
+}
+
+// expireAll releases what is overdue, batch by batch. Several replicas may be at it at once.
+func expireAll(ctx context.Context, log *slog.Logger, svc *stock.Service) error {
+	for {
+		expired, err := svc.Expire(ctx)
+		if err != nil {
+			return err
+		}
+		if expired > 0 {
+			log.InfoContext(ctx, "reservations expired", "count", expired)
+		}
+		if expired < stock.ExpireBatch {
+			return nil
+		}
+	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/orderflow/orderflow/pkg/postgres"
 	"github.com/orderflow/orderflow/pkg/postgres/pgtest"
 	"github.com/orderflow/orderflow/pkg/seal"
+	"github.com/orderflow/orderflow/pkg/service"
 	"github.com/orderflow/orderflow/services/inventory"
 	"github.com/orderflow/orderflow/services/inventory/internal/app"
 )
@@ -37,8 +38,11 @@ func freeAddr(t *testing.T) string {
 func settings(t *testing.T, dsn, natsURL string) app.Config {
 	t.Helper()
 	return app.Config{
-		DatabaseURL: config.Secret(dsn), NATSURL: config.Secret(natsURL), PayloadKeys: config.Secret(seal.NewKey("test")),
-		HTTPAddr: freeAddr(t), OpsAddr: freeAddr(t), Drain: 10 * time.Second, ReservationTTL: time.Hour,
+		Config: service.Config{DatabaseURL: config.Secret(dsn), EdgeConfig: service.EdgeConfig{
+			NATSURL: config.Secret(natsURL), PayloadKeys: config.Secret(seal.NewKey("test")),
+			HTTPAddr: freeAddr(t), OpsAddr: freeAddr(t), DrainTimeout: 10 * time.Second,
+		}},
+		ReservationTTL: time.Hour,
 	}
 }
 
@@ -109,7 +113,7 @@ func servesAndDrains(t *testing.T, dsn string) {
 	stop := start(t, cfg)
 	require.Eventually(t, func() bool {
 		f := failing(t, cfg)
-		return len(f) == 1 && f["temporal"] != ""
+		return len(f) == 1 && f["worker"] != ""
 	}, patience, 20*time.Millisecond, "all is ready but the worker")
 
 	status, body := call(t, http.MethodPut, "http://"+cfg.HTTPAddr+"/v1/stock", "sku,warehouse,on_hand\nMUG,BER,5\n")
@@ -178,7 +182,7 @@ func TestConfigurationNamesEveryMistake(t *testing.T) {
 	t.Parallel()
 	cfg := settings(t, "postgres://x", "nats://x")
 	require.NoError(t, cfg.Validate())
-	cfg.Drain, cfg.ReservationTTL, cfg.PayloadKeys = 0, time.Millisecond, "secret"
+	cfg.DrainTimeout, cfg.ReservationTTL, cfg.PayloadKeys = 0, time.Millisecond, "secret"
 	err := cfg.Validate()
 	for _, name := range []string{"DRAIN_TIMEOUT", "RESERVATION_TTL", "PAYLOAD_KEYS"} {
 		require.ErrorContains(t, err, name)
@@ -193,8 +197,8 @@ func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) { //nolint:para
 		code int
 		says string
 	}{
-		"no command":      {nil, nil, 2, "inventory: say what to do: inventory serve | migrate"},
-		"unknown command": {[]string{"server"}, nil, 2, "inventory: say what to do: inventory serve | migrate"},
+		"no command":      {nil, nil, 2, "usage: inventory migrate | serve"},
+		"unknown command": {[]string{"server"}, nil, 2, "usage: inventory migrate | serve"},
 		"no settings":     {[]string{"serve"}, map[string]string{"DATABASE_URL": ""}, 1, "DATABASE_URL"},
 		"bad settings":    {[]string{"migrate"}, map[string]string{"DATABASE_URL": "x", "LOG_FORMAT": "xml"}, 1, "xml"},
 		"no database": {
@@ -207,7 +211,7 @@ func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) { //nolint:para
 				t.Setenv(variable, value)
 			}
 			var out, problems strings.Builder
-			require.Equal(t, c.code, app.Main(t.Context(), c.args, &out, &problems))
+			require.Equal(t, c.code, service.Execute(t.Context(), "inventory", c.args, app.Commands(), &out, &problems))
 			require.Contains(t, problems.String(), c.says)
 		})
 	}
@@ -215,7 +219,7 @@ func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) { //nolint:para
 
 func TestMigratingAgainChangesNothing(t *testing.T) {
 	t.Parallel()
-	cfg := app.MigrateConfig{DatabaseURL: config.Secret(pgtest.DSN(t))}
+	cfg := service.MigrateConfig{DatabaseURL: config.Secret(pgtest.DSN(t))}
 	var log strings.Builder
 	for range 2 {
 		require.NoError(t, app.Migrate(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), cfg))

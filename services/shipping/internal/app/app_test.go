@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/orderflow/orderflow/pkg/id"
 	"github.com/orderflow/orderflow/pkg/postgres/pgtest"
 	"github.com/orderflow/orderflow/pkg/seal"
+	"github.com/orderflow/orderflow/pkg/service"
 	"github.com/orderflow/orderflow/services/shipping"
 	"github.com/orderflow/orderflow/services/shipping/client"
 	"github.com/orderflow/orderflow/services/shipping/internal/app"
@@ -36,8 +38,10 @@ func freeAddr(t *testing.T) string {
 func settings(t *testing.T, dsn, natsURL string) app.Config {
 	t.Helper()
 	return app.Config{
-		DatabaseURL: config.Secret(dsn), NATSURL: config.Secret(natsURL), PayloadKeys: config.Secret(seal.NewKey("test")),
-		HTTPAddr: freeAddr(t), OpsAddr: freeAddr(t), DrainTimeout: 10 * time.Second,
+		Config: service.Config{DatabaseURL: config.Secret(dsn), EdgeConfig: service.EdgeConfig{
+			NATSURL: config.Secret(natsURL), PayloadKeys: config.Secret(seal.NewKey("test")),
+			HTTPAddr: freeAddr(t), OpsAddr: freeAddr(t), DrainTimeout: 10 * time.Second,
+		}},
 		Carrier: "sandbox", CarrierTimeout: 5 * time.Second, SandboxSlow: time.Second,
 	}
 }
@@ -100,7 +104,7 @@ func servesPublishesAndDrains(t *testing.T, dsn string) {
 	stop := start(t, cfg)
 	require.Eventually(t, func() bool {
 		f := failing(t, cfg)
-		return len(f) == 1 && f["temporal"] != ""
+		return len(f) == 1 && f["worker"] != ""
 	}, 20*time.Second, 20*time.Millisecond, "all is ready but the worker")
 
 	transport := &http.Transport{DisableKeepAlives: true}
@@ -185,7 +189,7 @@ func TestConfigurationNamesEveryMistake(t *testing.T) {
 func TestMigrateMayRunAgain(t *testing.T) {
 	t.Setenv("DATABASE_URL", pgtest.DSN(t))
 	for range 2 {
-		require.NoError(t, app.Migrate(t.Context(), io.Discard))
+		require.Zero(t, execute(t, "migrate", io.Discard))
 	}
 }
 
@@ -193,8 +197,14 @@ func TestServeWithoutSettingsNamesThem(t *testing.T) {
 	t.Setenv("DATABASE_URL", "")
 	t.Setenv("NATS_URL", "")
 	t.Setenv("PAYLOAD_KEYS", "")
-	err := app.Serve(t.Context(), io.Discard)
+	var problems strings.Builder
+	require.Equal(t, 1, execute(t, "serve", &problems))
 	for _, name := range []string{"DATABASE_URL", "NATS_URL", "PAYLOAD_KEYS"} {
-		require.ErrorContains(t, err, name)
+		require.Contains(t, problems.String(), name)
 	}
+}
+
+func execute(t *testing.T, command string, problems io.Writer) int {
+	t.Helper()
+	return service.Execute(t.Context(), "shipping", []string{command}, app.Commands(), io.Discard, problems)
 }

@@ -5,27 +5,13 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/orderflow/orderflow/pkg/config"
-	"github.com/orderflow/orderflow/pkg/logging"
-	"github.com/orderflow/orderflow/pkg/seal"
+	"github.com/orderflow/orderflow/pkg/service"
 	"github.com/orderflow/orderflow/services/shipping"
 )
 
-// Config is what the service reads from its environment. The connection to Temporal is set by TEMPORAL_* variables
-// besides (see pkg/temporalclient).
+// Config is what the service reads from its environment.
 type Config struct {
-	Log logging.Config
-
-	DatabaseURL config.Secret `env:"DATABASE_URL,required,notEmpty"`
-	NATSURL     config.Secret `env:"NATS_URL,required,notEmpty"`
-	// PayloadKeys seal what travels through Temporal: name:base64, the first one seals.
-	PayloadKeys config.Secret `env:"PAYLOAD_KEYS,required,notEmpty"`
-
-	HTTPAddr string `env:"HTTP_ADDR" envDefault:":8080"`
-	OpsAddr  string `env:"OPS_ADDR"  envDefault:":9090"`
-	// DrainTimeout is how long requests and activities in flight may go on after a signal to stop.
-	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT" envDefault:"15s"`
-
+	service.Config
 	// Carrier is who fetches the parcels. There is "sandbox" only.
 	Carrier string `env:"CARRIER" envDefault:"sandbox"`
 	// CarrierTimeout bounds one call of the carrier.
@@ -36,10 +22,7 @@ type Config struct {
 
 // Validate implements config.Validator.
 func (c Config) Validate() error {
-	var problems []error
-	if _, err := seal.ParseKeyring(c.PayloadKeys.Reveal()); err != nil {
-		problems = append(problems, fmt.Errorf("PAYLOAD_KEYS: %w", err))
-	}
+	problems := []error{c.Config.Validate()}
 	if c.Carrier != "sandbox" {
 		problems = append(problems, fmt.Errorf("CARRIER %q is not known: only sandbox is", c.Carrier))
 	}
@@ -56,12 +39,3 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(problems...)
 }
-
-// migrateConfig is what Migrate reads: whoever migrates needs no keys and no carrier.
-type migrateConfig struct {
-	Log         logging.Config
-	DatabaseURL config.Secret `env:"DATABASE_URL,required,notEmpty"`
-}
-
-// Validate implements config.Validator.
-func (migrateConfig) Validate() error { return nil }
