@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go/jetstream"
@@ -81,14 +82,13 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 	provider, sb := newProvider(cfg, pool)
 	svc := payment.NewService(payment.Config{
 		Pool: pool, Gateway: gateway.Guard(provider, registry), Timeout: cfg.GatewayTimeout, Margin: cfg.GatewayMargin,
-		Wake: relay.Wake,
+		Wake: relay.Wake, Registry: registry,
 	})
-	spec, err := httpapi.GetSpec()
+	//nolint:contextcheck // A request is handled in its own context.
+	api, err := newAPI(httpapi.NewServer(svc, sb), log, registry)
 	if err != nil {
-		return fmt.Errorf("payments: OpenAPI document: %w", err)
+		return err
 	}
-	api := httpserver.New(httpserver.Config{Spec: spec, Log: log, Registry: registry})
-	httpapi.RegisterHandlers(api, httpapi.NewStrictHandler(httpapi.NewServer(svc, sb), nil))
 	sagaWorker := temporalclient.NewWorker(temporal, payments.TaskQueue, worker.Options{
 		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: maxActivities, WorkerStopTimeout: cfg.DrainTimeout,
 	}, log, func(r worker.Registry) { activities.Register(r, svc) })
@@ -119,6 +119,16 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 	err = parts.Wait()
 	stopOps()
 	return errors.Join(err, <-opsServer)
+}
+
+func newAPI(server *httpapi.Server, log *slog.Logger, registry prometheus.Registerer) (http.Handler, error) {
+	spec, err := httpapi.GetSpec()
+	if err != nil {
+		return nil, fmt.Errorf("payments: OpenAPI document: %w", err)
+	}
+	e := httpserver.New(httpserver.Config{Spec: spec, Log: log, Registry: registry})
+	httpapi.RegisterHandlers(e, httpapi.NewStrictHandler(server, nil))
+	return e, nil
 }
 
 // newProvider returns the configured payment provider, and the sandbox if that is it.

@@ -107,6 +107,7 @@ func TestTheServiceLeavesNothingBehind(t *testing.T) { //nolint:paralleltest // 
 
 		requirePublishes(t, dsn, nats)
 		_, metrics := get(t, "http://"+cfg.OpsAddr+"/metrics")
+		require.Contains(t, metrics, `payments_states_total{state="captured"} 0`)
 		require.Contains(t, metrics, `payments_gateway_breaker_open{operation="authorize"} 0`)
 		require.NoError(t, stop())
 	})
@@ -153,7 +154,7 @@ func TestTheServiceStaysUpWhileEverythingIsAway(t *testing.T) { //nolint:paralle
 	require.NoError(t, stop())
 }
 
-func TestABusyPortIsSaidAtOnce(t *testing.T) { //nolint:paralleltest // It sets the environment.
+func TestABusyPortIsSaidAtOnce(t *testing.T) {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
@@ -190,7 +191,7 @@ func TestSettingsNameEveryMistakeAndNoSecret(t *testing.T) {
 	require.ErrorContains(t, app.MigrateConfig{Gateway: "cash"}.Validate(), "GATEWAY must be")
 }
 
-func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) { //nolint:paralleltest // It sets the environment.
+func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
 		env  map[string]string

@@ -1,5 +1,6 @@
 // Package gateway stands between the domain and whichever payment provider is configured: it cuts off a provider that
-// keeps failing, so that callers hear "later" at once, and counts how calls end. It must not know what a payment is for.
+// keeps failing, so that callers hear "later" at once, and counts how calls end. It must not know what a payment is
+// for.
 package gateway
 
 import (

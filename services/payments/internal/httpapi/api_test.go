@@ -249,7 +249,8 @@ func TestWithoutTheSandboxThereIsNoSandbox(t *testing.T) {
 	pool := pgtest.New(t, outbox.Schema, store.Migrations)
 	b := serve(t, pool, nil, nil)
 	for _, r := range []request{
-		{method: http.MethodGet, path: "/v1/sandbox/outage"}, {method: http.MethodGet, path: "/v1/sandbox/charges"},
+		{method: http.MethodGet, path: "/v1/sandbox/outage"},
+		{method: http.MethodGet, path: "/v1/sandbox/charges"},
 		{method: http.MethodPut, path: "/v1/sandbox/outage", body: `{"void":false}`},
 	} {
 		status, d := b.send(r)

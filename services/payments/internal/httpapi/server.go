@@ -37,7 +37,8 @@ func (s *Server) ListPayments(ctx context.Context, r ListPaymentsRequestObject) 
 		return nil, err
 	}
 	f := payment.Filter{
-		OrderID: deref(r.Params.OrderID), CustomerID: deref(r.Params.CustomerID), State: payment.State(deref(r.Params.State)),
+		OrderID: deref(r.Params.OrderID), CustomerID: deref(r.Params.CustomerID),
+		State: payment.State(deref(r.Params.State)),
 	}
 	filter := "payments\x00" + f.OrderID + "\x00" + f.CustomerID + "\x00" + string(f.State)
 	after, err := position(r.Params.Cursor, filter)

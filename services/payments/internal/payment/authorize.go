@@ -79,7 +79,7 @@ func validate(req payments.AuthorizeRequest) error {
 func (s *Service) announceAuthorization(
 	ctx context.Context, req payments.AuthorizeRequest,
 ) (p Payment, announced bool, err error) {
-	err = s.announce(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.announce(ctx, func(ctx context.Context, tx *unit) error {
 		var found bool
 		if p, found, err = ofOrder(ctx, tx, req.OrderID); err != nil {
 			return err
@@ -111,7 +111,7 @@ func (s *Service) announceAuthorization(
 
 // open screens a new payment and writes it down. It returns the zero Payment where the order has one already.
 func (s *Service) open(
-	ctx context.Context, tx pgx.Tx, req payments.AuthorizeRequest,
+	ctx context.Context, tx *unit, req payments.AuthorizeRequest,
 ) (p Payment, announced bool, err error) {
 	if err := refuseInMaintenance(ctx, tx); err != nil {
 		return Payment{}, false, err
@@ -150,7 +150,7 @@ func insert(ctx context.Context, tx pgx.Tx, p Payment) (made bool, err error) {
 }
 
 // announceAttempt writes down that the provider is asked again. The payment must be locked.
-func (s *Service) announceAttempt(ctx context.Context, tx pgx.Tx, before Payment) (Payment, error) {
+func (s *Service) announceAttempt(ctx context.Context, tx *unit, before Payment) (Payment, error) {
 	if err := refuseInMaintenance(ctx, tx); err != nil {
 		return before, err
 	}
@@ -173,7 +173,7 @@ func (s *Service) resolve(ctx context.Context, p Payment) (_ Payment, announced 
 	if s.now().Before(p.attemptUntil) {
 		return p, false, ErrInFlight
 	}
-	err = s.announce(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.announce(ctx, func(ctx context.Context, tx *unit) error {
 		now, err := lock(ctx, tx, p.ID)
 		if err != nil {
 			return err
@@ -205,7 +205,7 @@ func (s *Service) askToAuthorize(ctx context.Context, p Payment, req payments.Au
 	if err == nil {
 		return s.settleAuthorization(ctx, p, charge)
 	}
-	recordErr := s.record(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	recordErr := s.record(ctx, func(ctx context.Context, tx *unit) error {
 		now, err2 := lock(ctx, tx, p.ID)
 		if err2 != nil || !now.sameAttempt(p) {
 			return err2

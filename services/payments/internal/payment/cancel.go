@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/orderflow/orderflow/pkg/id"
 	"github.com/orderflow/orderflow/pkg/money"
 	"github.com/orderflow/orderflow/services/payments"
@@ -66,7 +64,7 @@ func (p Payment) cancellation() payments.Cancellation {
 // announceCancellation raises the flag after which no new call can hold or take money. again says that an earlier
 // call of Cancel or Capture may have had an effect nobody knows of.
 func (s *Service) announceCancellation(ctx context.Context, orderID string) (p Payment, again bool, err error) {
-	err = s.announce(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.announce(ctx, func(ctx context.Context, tx *unit) error {
 		var found bool
 		if p, found, err = ofOrder(ctx, tx, orderID); err != nil {
 			return err
@@ -115,7 +113,7 @@ func (s *Service) cancelUnresolved(ctx context.Context, p Payment) (Payment, err
 			return p, ErrInFlight
 		}
 	}
-	err := s.announce(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.announce(ctx, func(ctx context.Context, tx *unit) error {
 		now, err := lock(ctx, tx, p.ID)
 		if err != nil {
 			return err

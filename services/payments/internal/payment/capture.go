@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/orderflow/orderflow/services/payments"
 )
 
@@ -37,7 +35,7 @@ func (s *Service) Capture(ctx context.Context, req payments.CaptureRequest) (pay
 
 // announceCapture writes down that the provider is asked to capture. before says that it was asked already.
 func (s *Service) announceCapture(ctx context.Context, orderID string) (p Payment, before bool, err error) {
-	err = s.announce(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.announce(ctx, func(ctx context.Context, tx *unit) error {
 		found := false
 		if p, found, err = ofOrder(ctx, tx, orderID); err != nil {
 			return err

@@ -82,6 +82,7 @@ func pass[T any](n *network, operation string, call func() (T, error)) (T, error
 		return none, errLost
 	case unreachable:
 		return none, payments.ErrProviderUnavailable
+	case works, answerLost:
 	}
 	res, err := call()
 	if after != nil {

@@ -59,8 +59,8 @@ type RefundRequest struct {
 	Reason string
 }
 
-// Refund gives money back on behalf of the caller in ctx, under the idempotency key in ctx. Called again with the key, it
-// answers what it answered before, and goes on with a refund whose outcome got lost.
+// Refund gives money back on behalf of the caller in ctx, under the idempotency key in ctx. Called again with the key,
+// it answers what it answered before, and goes on with a refund whose outcome got lost.
 //
 // It returns ErrNotFound, ErrNotRefundable, ErrRefundTooLarge, ErrRefundRefused, payments.ErrCancelled,
 // idempotency.ErrInUse and ErrReused, and the retryable payments.ErrProviderUnavailable and ErrOutcomeUnknown.
@@ -74,7 +74,7 @@ func (s *Service) Refund(ctx context.Context, req RefundRequest) (Refund, error)
 		r    Refund
 		look bool
 	)
-	err := s.announce(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+	err := s.announce(ctx, func(ctx context.Context, tx *unit) (err error) {
 		if p, err = lock(ctx, tx, req.PaymentID); err != nil {
 			return err
 		}
@@ -153,7 +153,8 @@ func (s *Service) insertRefund(ctx context.Context, tx pgx.Tx, p Payment, row db
 	return refundFromRow(made, p.Amount.Currency), nil
 }
 
-// leftToRefund is what was captured and is neither refunded nor reserved by a pending refund. The payment must be locked.
+// leftToRefund is what was captured and is neither refunded nor reserved by a pending refund. The payment must be
+// locked.
 func leftToRefund(ctx context.Context, tx pgx.Tx, p Payment) (int64, error) {
 	refunds, err := refundsOf(ctx, tx, p)
 	if err != nil {
@@ -208,7 +209,7 @@ func (s *Service) makeRefund(ctx context.Context, p Payment, r Refund, look bool
 		return r, failure
 	}
 	// The next call by the same key may go on at once: this one is over.
-	recordErr := s.record(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	recordErr := s.record(ctx, func(ctx context.Context, tx *unit) error {
 		now, err := lockRefund(ctx, tx, r)
 		if err != nil || now.State != RefundPending || !now.attemptUntil.Equal(r.attemptUntil) {
 			return err
@@ -224,7 +225,7 @@ func (s *Service) makeRefund(ctx context.Context, p Payment, r Refund, look bool
 
 // settleRefund records that the money was given back, or why the provider refused. Only the first answer counts.
 func (s *Service) settleRefund(ctx context.Context, r Refund, failure *errs.Error) (Refund, error) {
-	err := s.record(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err := s.record(ctx, func(ctx context.Context, tx *unit) error {
 		before, err := lock(ctx, tx, r.PaymentID)
 		if err != nil {
 			return err
@@ -257,7 +258,7 @@ func (s *Service) refundRest(ctx context.Context, p Payment) (Payment, error) {
 		pending []Refund
 		rest    Refund
 	)
-	err := s.announce(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+	err := s.announce(ctx, func(ctx context.Context, tx *unit) (err error) {
 		if p, err = lock(ctx, tx, p.ID); err != nil {
 			return err
 		}

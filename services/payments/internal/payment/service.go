@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderflow/orderflow/pkg/contract"
 	"github.com/orderflow/orderflow/pkg/errs"
@@ -30,6 +31,8 @@ type Config struct {
 	Now func() time.Time
 	// Wake is called after events were committed.
 	Wake func()
+	// Registry receives the metrics. Without one they are not exposed.
+	Registry prometheus.Registerer
 }
 
 // Service authorizes, captures, cancels and refunds payments. A method that asks the provider has three parts: a
@@ -37,6 +40,8 @@ type Config struct {
 // them leaves an announcement behind, by which the next try knows to look the outcome up.
 type Service struct {
 	Config
+
+	states *prometheus.CounterVec
 }
 
 // NewService returns a Service.
@@ -47,7 +52,18 @@ func NewService(c Config) *Service {
 	if c.Wake == nil {
 		c.Wake = func() {}
 	}
-	return &Service{Config: c}
+	if c.Registry == nil {
+		c.Registry = prometheus.NewRegistry()
+	}
+	s := &Service{Config: c, states: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "payments_states_total",
+		Help: "How often a payment came into a state that is told to others; a refund of a part counts each time.",
+	}, []string{"state"})}
+	c.Registry.MustRegister(s.states)
+	for _, state := range States() {
+		s.states.WithLabelValues(string(state))
+	}
+	return s
 }
 
 // recordTimeout bounds the transaction that records what the provider said, which runs even for a caller that has
@@ -67,17 +83,32 @@ func (s *Service) calling(ctx context.Context) (context.Context, context.CancelF
 }
 
 // announce runs a transaction that comes before a call to the provider, or needs none.
-func (s *Service) announce(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
-	err := postgres.InTx(ctx, s.Pool, func(tx pgx.Tx) error { return fn(ctx, tx) })
-	if err == nil {
-		s.Wake()
+func (s *Service) announce(ctx context.Context, fn func(ctx context.Context, tx *unit) error) error {
+	var done *unit
+	err := postgres.InTx(ctx, s.Pool, func(tx pgx.Tx) error {
+		done = &unit{Tx: tx}
+		return fn(ctx, done)
+	})
+	if err != nil || len(done.became) == 0 {
+		return err
 	}
-	return err
+	s.Wake()
+	for _, state := range done.became {
+		s.states.WithLabelValues(string(state)).Inc()
+	}
+	return nil
+}
+
+// unit is a transaction, and the states that payments come into if it is committed.
+type unit struct {
+	pgx.Tx
+
+	became []State
 }
 
 // record runs a transaction that comes after a call to the provider. The context of fn is not that of a caller who may
 // have given up.
-func (s *Service) record(ctx context.Context, fn func(ctx context.Context, tx pgx.Tx) error) error {
+func (s *Service) record(ctx context.Context, fn func(ctx context.Context, tx *unit) error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTimeout)
 	defer cancel()
 	return s.announce(ctx, fn)
@@ -110,7 +141,7 @@ func lock(ctx context.Context, tx pgx.Tx, id string) (Payment, error) {
 // save is the only way in which a payment changes: it checks the move, keeps the customer's exposure in step, and
 // appends the event, if there is one. The payment must be locked; the exposure is always locked after it.
 func (s *Service) save(
-	ctx context.Context, tx pgx.Tx, before, after Payment, event *contract.Event[payments.Changed],
+	ctx context.Context, tx *unit, before, after Payment, event *contract.Event[payments.Changed],
 ) error {
 	if after.State != before.State {
 		if err := before.State.check(after.State); err != nil {
@@ -134,11 +165,12 @@ func (s *Service) save(
 }
 
 func (s *Service) publish(
-	ctx context.Context, tx pgx.Tx, p Payment, at time.Time, event *contract.Event[payments.Changed],
+	ctx context.Context, tx *unit, p Payment, at time.Time, event *contract.Event[payments.Changed],
 ) error {
 	if event == nil {
 		return nil
 	}
+	tx.became = append(tx.became, p.State)
 	ev, err := event.New(p.OrderID, at, p.changed())
 	if err != nil {
 		return err
@@ -148,7 +180,7 @@ func (s *Service) publish(
 
 // settle makes our books say what the provider's say, and returns the payment as it is then.
 func (s *Service) settle(ctx context.Context, id string, charge Charge) (p Payment, err error) {
-	err = s.record(ctx, func(ctx context.Context, tx pgx.Tx) error {
+	err = s.record(ctx, func(ctx context.Context, tx *unit) error {
 		before, err := lock(ctx, tx, id)
 		if err != nil {
 			return err

@@ -38,8 +38,8 @@ const (
 //
 //  1. Every call to the provider is announced in the row before it is made (attempt_until, capture_started_at), and
 //     Cancel raises a flag in the row (cancelled_at) before it does anything. Both happen under the row's lock, so one
-//     comes first. If the flag does, the call is never made: Authorize and Capture answer ErrCancelled. So once the flag
-//     is up, only calls announced before can still have an effect, and Cancel sees them in the row.
+//     comes first. If the flag does, the call is never made: Authorize and Capture answer ErrCancelled. So once the
+//     flag is up, only calls announced before can still have an effect, and Cancel sees them in the row.
 //  2. Whoever gets an answer from the provider records it truthfully, flag or no flag. A charge that is authorized in
 //     spite of the flag becomes `authorized` and is voided by Cancel, which is retried until it is done.
 //  3. Cancel meets an announced Authorize: it looks the charge up. Found, it is recorded and voided. Not found, it may
@@ -48,8 +48,8 @@ const (
 //     that the row is voided. Should a charge turn up even later, the Authorize that gets the answer voids it, and any
 //     later Authorize or Cancel looks again, because such a row keeps its attempt_until.
 //  4. Cancel meets an announced Capture: it looks the charge up and voids or refunds it. If the capture gets through
-//     between the two, the provider answers the void with a captured charge, which is refunded; if the void gets through
-//     first, the provider refuses the capture.
+//     between the two, the provider answers the void with a captured charge, which is refunded; if the void gets
+//     through first, the provider answers the capture with a voided charge.
 //  5. Cancel meets a refund that was announced and not answered: it completes it before it refunds what is left.
 var moves = map[State][]State{
 	Authorizing:       {Authorized, Declined, Unknown, Voided},

@@ -25,6 +25,7 @@ func Call(token string) payment.AuthorizeCall {
 
 // Run checks a gateway that behaves by token as Stripe's test payment methods do.
 func Run(t *testing.T, gateway payment.Gateway) {
+	t.Helper()
 	t.Run("a charge is authorized and captured once", func(t *testing.T) {
 		t.Parallel()
 		call := Call("pm_card_visa")
@@ -98,7 +99,9 @@ func Run(t *testing.T, gateway payment.Gateway) {
 		t.Parallel()
 		call := Call("pm_card_visa")
 		ref := known(call, authorize(t, gateway, call))
-		refund := payment.RefundCall{Charge: ref, Key: call.OrderID + "/refund/1", Amount: money.Of(1500, "EUR"), Reason: "r"}
+		refund := payment.RefundCall{
+			Charge: ref, Key: call.OrderID + "/refund/1", Amount: money.Of(1500, "EUR"), Reason: "r",
+		}
 		require.Equal(t, errs.Declined, errs.From(gateway.Refund(t.Context(), refund)).Kind, "nothing is captured yet")
 		_, err := gateway.Capture(t.Context(), ref)
 		require.NoError(t, err)

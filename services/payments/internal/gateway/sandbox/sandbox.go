@@ -1,7 +1,7 @@
-// Package sandbox plays a payment provider: it behaves by token as Stripe's test payment methods do, and adds tokens for
-// answers that get lost. It is another company: its books are tables in a schema of its own, written in transactions of
-// its own, which nobody joins with ours. They survive whatever happens to the payments service, so that an audit can
-// hold the two against each other. It must not read or write anything else.
+// Package sandbox plays a payment provider: it behaves by token as Stripe's test payment methods do, and adds tokens
+// for answers that get lost. It is another company: its books are tables in a schema of its own, written in
+// transactions of its own, which nobody joins with ours. They survive whatever happens to the payments service, so that
+// an audit can hold the two against each other. It must not read or write anything else.
 package sandbox
 
 import (
@@ -29,8 +29,10 @@ var files embed.FS
 // Migrations is the schema of the sandbox.
 var Migrations = postgres.Migrations{Name: "sandbox", FS: files}
 
-// The tokens. Those that begin with pm_card_ are named and behave as Stripe's test payment methods; any other token that
-// is not listed is declined.
+// The tokens. Those that begin with pm_card_ are named and behave as Stripe's test payment methods; any other token
+// that is not listed is declined.
+//
+//nolint:gosec // They are names of behaviours, not credentials.
 const (
 	TokenVisa              = "pm_card_visa"
 	TokenMastercard        = "pm_card_mastercard"

@@ -3,7 +3,6 @@ package sandbox_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -147,7 +146,7 @@ func TestTheBooksAreReadInPages(t *testing.T) {
 			break
 		}
 		for _, c := range list {
-			require.False(t, seen[c.Key], fmt.Sprintf("%s comes twice", c.Key))
+			require.False(t, seen[c.Key], "%s comes twice", c.Key)
 			seen[c.Key] = true
 			after = &page.Position{Time: c.CreatedAt, ID: c.Reference}
 		}

@@ -16,8 +16,8 @@ func rejected(e *stripe.Error) bool {
 		(e.HTTPStatusCode == http.StatusBadRequest || e.HTTPStatusCode == http.StatusNotFound)
 }
 
-// failure says of an error of the call whether anything can have happened. Nothing has where no connection was made, and
-// where Stripe turned the request away at its door. Everything else may have had its effect, an error of Stripe's
+// failure says of an error of the call whether anything can have happened. Nothing has where no connection was made,
+// and where Stripe turned the request away at its door. Everything else may have had its effect, an error of Stripe's
 // own (5xx) and a request with the same key that is still running (409) included.
 func failure(err error) error {
 	if e, ok := errors.AsType[*stripe.Error](err); ok {

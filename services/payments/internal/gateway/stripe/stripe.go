@@ -1,5 +1,5 @@
-// Package stripe is the adapter to Stripe: a charge is a PaymentIntent that is confirmed when it is created and captured
-// later. It must not know what a payment is for, nor keep anything.
+// Package stripe is the adapter to Stripe: a charge is a PaymentIntent that is confirmed when it is created and
+// captured later. It must not know what a payment is for, nor keep anything.
 package stripe
 
 import (
@@ -200,8 +200,8 @@ func (g *Gateway) retrieve(ctx context.Context, id string) (payment.Charge, erro
 const clockSlack = time.Minute
 
 // intentID is the intent of a charge, or payment.ErrNoCharge. Where no answer ever told it, it is searched by metadata,
-// which is fast, but misses what was made in the last minute; so what the search does not find is looked for in the list,
-// which misses nothing.
+// which is fast, but misses what was made in the last minute; so what the search does not find is looked for in the
+// list, which misses nothing.
 func (g *Gateway) intentID(ctx context.Context, ref payment.ChargeRef) (string, error) {
 	if ref.Reference != "" {
 		return ref.Reference, nil
@@ -263,7 +263,7 @@ func charge(intent *stripe.PaymentIntent) (payment.Charge, error) {
 
 // decline says why an issuer declined, in our words. It is nil for what another attempt may cure.
 func decline(e *stripe.Error) *errs.Error {
-	switch e.DeclineCode {
+	switch e.DeclineCode { //nolint:exhaustive // All others are for the customer just a decline.
 	case stripe.DeclineCodeInsufficientFunds, stripe.DeclineCodeWithdrawalCountLimitExceeded:
 		return payments.ErrInsufficientFunds
 	case stripe.DeclineCodeFraudulent, stripe.DeclineCodeLostCard, stripe.DeclineCodeStolenCard,
