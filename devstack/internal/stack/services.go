@@ -114,7 +114,7 @@ func (s *stack) serve(ctx context.Context) error {
 			Env:         s.serviceEnv(svc),
 			Dir:         s.data,
 			Level:       levelServices,
-			StopTimeout: 15 * time.Second,
+			StopTimeout: 20 * time.Second, // More than the 15 s in which a service drains.
 			Output:      s.lines(svc.name),
 			ReadyURL:    ready,
 			Ready:       answers(ready),

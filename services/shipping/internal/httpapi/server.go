@@ -12,7 +12,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderflow/orderflow/pkg/caller"
-	"github.com/orderflow/orderflow/pkg/errs"
 	"github.com/orderflow/orderflow/pkg/httpserver"
 	"github.com/orderflow/orderflow/pkg/page"
 	"github.com/orderflow/orderflow/services/shipping"
@@ -39,15 +38,6 @@ func New(
 	e := httpserver.New(httpserver.Config{Spec: spec, Log: log, Registry: metrics})
 	RegisterHandlers(e, NewStrictHandler(&Server{shipments: shipments, sandbox: books}, nil))
 	return e, nil
-}
-
-var errForbidden = errs.New(errs.Forbidden, "operators_only", "Only operators may do this.")
-
-func operatorsOnly(ctx context.Context) error {
-	if !caller.From(ctx).Has(caller.ScopeOperate) {
-		return errForbidden
-	}
-	return nil
 }
 
 // CreateQuote implements StrictServerInterface.
@@ -109,7 +99,7 @@ func (s *Server) GetShipment(ctx context.Context, r GetShipmentRequestObject) (G
 
 // BookShipment implements StrictServerInterface.
 func (s *Server) BookShipment(ctx context.Context, r BookShipmentRequestObject) (BookShipmentResponseObject, error) {
-	if err := operatorsOnly(ctx); err != nil {
+	if err := caller.From(ctx).Require(caller.ScopeOperate); err != nil {
 		return nil, err
 	}
 	sh, err := s.shipments.BookByHand(ctx, shipping.BookRequest{
@@ -134,7 +124,7 @@ func (s *Server) BookShipment(ctx context.Context, r BookShipmentRequestObject) 
 func (s *Server) CancelShipment(
 	ctx context.Context, r CancelShipmentRequestObject,
 ) (CancelShipmentResponseObject, error) {
-	if err := operatorsOnly(ctx); err != nil {
+	if err := caller.From(ctx).Require(caller.ScopeOperate); err != nil {
 		return nil, err
 	}
 	sh, err := s.shipments.CancelByHand(ctx, r.ID)
@@ -146,7 +136,7 @@ func (s *Server) CancelShipment(
 
 // GetOutage implements StrictServerInterface.
 func (s *Server) GetOutage(ctx context.Context, _ GetOutageRequestObject) (GetOutageResponseObject, error) {
-	if err := operatorsOnly(ctx); err != nil {
+	if err := caller.From(ctx).Require(caller.ScopeOperate); err != nil {
 		return nil, err
 	}
 	down, err := s.sandbox.Outage(ctx)
@@ -158,7 +148,7 @@ func (s *Server) GetOutage(ctx context.Context, _ GetOutageRequestObject) (GetOu
 
 // SetOutage implements StrictServerInterface.
 func (s *Server) SetOutage(ctx context.Context, r SetOutageRequestObject) (SetOutageResponseObject, error) {
-	if err := operatorsOnly(ctx); err != nil {
+	if err := caller.From(ctx).Require(caller.ScopeOperate); err != nil {
 		return nil, err
 	}
 	if err := s.sandbox.SetOutage(ctx, r.Body.Cancel); err != nil {
@@ -171,7 +161,7 @@ func (s *Server) SetOutage(ctx context.Context, r SetOutageRequestObject) (SetOu
 func (s *Server) ListSandboxBookings(
 	ctx context.Context, r ListSandboxBookingsRequestObject,
 ) (ListSandboxBookingsResponseObject, error) {
-	if err := operatorsOnly(ctx); err != nil {
+	if err := caller.From(ctx).Require(caller.ScopeOperate); err != nil {
 		return nil, err
 	}
 	list, err := s.sandbox.Bookings(ctx, r.Params.OrderID)
