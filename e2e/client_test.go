@@ -21,6 +21,8 @@ const (
 	carrierIsDown   = "99903"
 	bookingLost     = "99904"
 	carrierRecovers = "99905"
+	// cannotBeCalledOff is an address that parcels go to for good while the carrier's outage lasts.
+	cannotBeCalledOff = "99906"
 )
 
 func line(sku string, quantity int64) orders.OrderLine {

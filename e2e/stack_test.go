@@ -12,16 +12,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
 // stack is a running platform.
 type stack struct {
 	URLs      map[string]string `json:"urls"`
+	Databases map[string]string `json:"databases"`
 	Processes []process         `json:"processes"`
 
 	file string
@@ -191,10 +194,43 @@ func ready(url string) bool {
 // audit runs the operators' audit and wants no finding.
 func (s *stack) audit(t *testing.T, args ...string) string {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(programs, "orderflow"), append([]string{"audit"}, args...)...)
+	out, err := s.orderflow(t.Context(), append([]string{"audit"}, args...)...)
+	require.NoError(t, err, "%s", out)
+	return out
+}
+
+// orderflow runs the operators' command line.
+func (s *stack) orderflow(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(programs, "orderflow"), args...)
 	cmd.Env = append(os.Environ(), "ORDERS_URL="+s.URLs["orders"], "PAYMENTS_URL="+s.URLs["payments"],
 		"INVENTORY_URL="+s.URLs["inventory"], "SHIPPING_URL="+s.URLs["shipping"])
 	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return string(out)
+	return string(out), err
+}
+
+// findings runs the operators' audit and returns what it finds wrong, by order. Tests that run at the same time have
+// orders of their own in every state, so that each looks only at what is said of its own.
+func findings(t *testing.T, s *stack) map[string]string {
+	t.Helper()
+	out, err := s.orderflow(t.Context(), "audit")
+	found := map[string]string{}
+	for line := range strings.Lines(out) {
+		if id, problem, ok := strings.Cut(line, ": "); ok && strings.HasPrefix(id, "ord_") {
+			found[id] += problem
+		}
+	}
+	require.Equal(t, len(found) > 0, err != nil, "the exit code contradicts what is printed: %s", out)
+	require.Contains(t, out, " orders checked, ")
+	return found
+}
+
+// tamper changes a service's books behind its back.
+func tamper(t *testing.T, s *stack, database, statement string, args ...any) {
+	t.Helper()
+	db, err := pgx.Connect(t.Context(), s.Databases[database])
+	require.NoError(t, err)
+	defer func() { require.NoError(t, db.Close(context.WithoutCancel(t.Context()))) }()
+	changed, err := db.Exec(t.Context(), statement, args...)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, changed.RowsAffected())
 }

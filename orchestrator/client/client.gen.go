@@ -216,7 +216,7 @@ type ListSagasParams struct {
 	// Limit The largest number of rows on the page. The default is 20.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before, with the same filter.
+	// Cursor The `next_cursor` of the page before. It works for 24 hours, with the same filter.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -303,9 +303,9 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// ListSagas Lists sagas, newest first.
+	// ListSagas Lists sagas.
 	//
-	// The list comes from Temporal's visibility store and follows the truth within a second or so. One saga, read by its order, is always exact.
+	// Those that run come first, newest first, then those that have ended, latest first. The list comes from Temporal's visibility store and follows the truth within a second or so; one that ends while pages are turned may be missed or seen twice. One saga, read by its order, is always exact.
 	//
 	// Corresponds with GET /v1/sagas (the `ListSagas` operationId).
 	ListSagas(ctx context.Context, params *ListSagasParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -334,9 +334,9 @@ type ClientInterface interface {
 	ResolveStep(ctx context.Context, orderID OrderID, params *ResolveStepParams, body ResolveStepJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// ListSagas Lists sagas, newest first.
+// ListSagas Lists sagas.
 //
-// The list comes from Temporal's visibility store and follows the truth within a second or so. One saga, read by its order, is always exact.
+// Those that run come first, newest first, then those that have ended, latest first. The list comes from Temporal's visibility store and follows the truth within a second or so; one that ends while pages are turned may be missed or seen twice. One saga, read by its order, is always exact.
 //
 // Corresponds with GET /v1/sagas (the `ListSagas` operationId).
 func (c *Client) ListSagas(ctx context.Context, params *ListSagasParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -620,9 +620,9 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// ListSagasWithResponse Lists sagas, newest first.
+	// ListSagasWithResponse Lists sagas.
 	//
-	// The list comes from Temporal's visibility store and follows the truth within a second or so. One saga, read by its order, is always exact.
+	// Those that run come first, newest first, then those that have ended, latest first. The list comes from Temporal's visibility store and follows the truth within a second or so; one that ends while pages are turned may be missed or seen twice. One saga, read by its order, is always exact.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -799,9 +799,9 @@ func (r ResolveStepHTTPResponse) ContentType() string {
 	return ""
 }
 
-// ListSagasWithResponse Lists sagas, newest first.
+// ListSagasWithResponse Lists sagas.
 //
-// The list comes from Temporal's visibility store and follows the truth within a second or so. One saga, read by its order, is always exact.
+// Those that run come first, newest first, then those that have ended, latest first. The list comes from Temporal's visibility store and follows the truth within a second or so; one that ends while pages are turned may be missed or seen twice. One saga, read by its order, is always exact.
 //
 // Returns a wrapper object for the known response body format(s).
 //

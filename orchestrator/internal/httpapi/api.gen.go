@@ -220,7 +220,7 @@ type ListSagasParams struct {
 	// Limit The largest number of rows on the page. The default is 20.
 	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Cursor The `next_cursor` of the page before, with the same filter.
+	// Cursor The `next_cursor` of the page before. It works for 24 hours, with the same filter.
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
 
@@ -235,7 +235,7 @@ type ResolveStepJSONRequestBody = Decision
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// ListSagas Lists sagas, newest first.
+	// ListSagas Lists sagas.
 	// (GET /v1/sagas)
 	ListSagas(ctx echo.Context, params ListSagasParams) error
 	// GetSaga Returns the saga of an order with all its steps.
@@ -513,7 +513,7 @@ func (response ResolveStepdefaultApplicationProblemPlusJSONResponse) VisitResolv
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// ListSagas Lists sagas, newest first.
+	// ListSagas Lists sagas.
 	// (GET /v1/sagas)
 	ListSagas(ctx context.Context, request ListSagasRequestObject) (ListSagasResponseObject, error)
 	// GetSaga Returns the saga of an order with all its steps.
@@ -640,37 +640,38 @@ func (sh *strictHandler) ResolveStep(ctx echo.Context, orderID OrderID, params R
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"tFhtk9vGDf4rmG1m0k5oSX5rx+qntEk6btPa43PbD657gkiI3By5y+yCktkb/fcOdkmKd6J0J4/9SaS4",
-	"L8AD4MHLrUptVVtDhr1a3qoaHVbE5MLbG5eRe/2DPGqjlqpGLlSiDFaklsrK12udqUQ5+rXRjjK1ZNdQ",
-	"onxaUIWyr8JPP5PJuVDLp4tFoipthvdEcVvLSZ6dNrna7/dylK+t8RQEeOvsuqRKHlNrmAzLI9Z1qVNk",
-	"bc28jiu++8VbI98ON3/jaKOW6jfzg4bz+NXP+3PDjRn51OlajlNL9e8CGXZkGHbOmhx+++6nP8OrFy//",
-	"8LuZktXdEXLD92ncc6vINJVaflCO2LUqUf5G1+rjkX6J+oFS7btNmGVaDsDyrbM1Odai9AZLT4mqR3/d",
-	"KhxuOqdVJ08AETs87uL/kAES5Zlq2XcXlPcFgVgd7Aa4IKjR3VAGsnimkguNPHaXD/HCpNdwEP0Anl3/",
-	"QimLbD9pKrMfnbPuQvhSm5H8HmlbkfeYT3+rrTZMbhqMv169+Qd0KwQUhC2WDYE2AZ+1zdoEfJMWgB5W",
-	"86jUKgHrIn4lpgRosgFVhCH0Rht/bci181JXmlcJ7AqdFrCmXBsPO80FGAu+RF/M/iPQnQe61yeJcByU",
-	"n4J6FHifgfNERNXO5g4rD+K36EjcpkZmcrLkvx/wyf8WT15df/zuGzXhlRkx6vL46O/Bk9BCSrCxDmqy",
-	"dRmOPjqBxG38tDHXmEXz+d6/takblnM0U+UfiruRX+6Hq9E5bOVdG89oUpq+Wyi1v1WsRZ4n5feM3Pgu",
-	"onUldPPy1asQavHthQRet00MnVOURnM57d/xj2NE//nuNbCYTGdkWG80+SCdt45F0o5xZw86XPjaSzBo",
-	"MBhzhEznklOO+I68LRu+nDJPxnw2ouBzVn2PN2QGvn6ALEQ5eujEK6b6KiwcEe2j2HGQub9pCqorzPFC",
-	"kIYU/vk6YY53dArnPipsBI7jgLkHwKjIiPL0t5xC4G1nogtQGKR9nNiicVNV6NqpcDf0ia/TxvmYpc6b",
-	"N154SpWr3gB3Q3S1dvaGzAo85uhhR44gLa2nDNat8GBKiTwxuUobZG3yEMA76242pd0FquxjLwlZKNMZ",
-	"GMvgCCXzGCCTxZwyVDaNMaJBEgpGMj6cK8UgUeavhclNl8FTazbaVSQ2S+WOsgzPG9TxIco/WR+Nwb3M",
-	"iGQyyq4xFIgb6yp5UhkyPWFd0RSlnnV+15gzceH4wrsuj6XeWtNSnI6S8b5BjXHwDMJPul3HSpfUpsxU",
-	"1TyV96Vc6T6D9tD5kBRBO9RMmXhiAhtnK3gq+WTAUht+/kxN5bNTJUYbcxRTHYoszR5K9Nxfn0D0vtl0",
-	"dfGZGeFynzuXQ2JbNVUkSHG81dwuwZPb6pTm/yK3PlUnfCXnPCSve84X5L7IwwZiO2aXzBoac8WYQGLX",
-	"0bVXNWWTDHLXSF+3zZK9yJNEP+7Bzsfu/c5ndOwxfvtQUG7siSq73+lBaHnZdQwxT6CT+GjSG2kk2sj7",
-	"EjMVofHAFuqG5Y8KnM4LnsGPW3ItpFiW4bSuCkxtTbAKhOOX8T5adf1HrDXj2CBkmvhdWyN135ZctIl6",
-	"OlvMFh2ABmutlur5bDF7HnuCIthivn06D4LLS048HRml9iwtBflII++pqq3D8lsPW+31WpeaW/BsXWy3",
-	"NrYs7S6qwq7hIvRR2gCCp9SaTMjD2xm8MRRwSyQnhsQqlBLUToTLsNxh64E+YcpR+0HX15laqp+156sg",
-	"fnJnqPLhvhZvTNl2FgrNo/YQIil0H7Ig9ICHqcsQZo8adIxSyj6ZBBBdTp7BNNU6trJO8LGm6/NzmoGs",
-	"y2iDTRlo/NnilGyhUVX3xj+xPennAt3bMbVPi7calVOrw/QhJ1jTxjpKYh8cPFM66Y0umdwp+bqy7MR8",
-	"6sXi1e8fml18vDegerZYnBlOXTaUGqrXiamUuGMwRsxXwRanzhsEHI25EuX7qiq4po8ul4ChnZh/o500",
-	"nrJwCLz5bV9W7EcxeNfN/0LBy4+dfEqww5J5P1n86oBOgfm+iLH9JcB8R9w403Ej5hhmOSYSRfRN4U/h",
-	"jtC2nIZYbuo63TiJtX6C81ZhwriSUsoPFQ9gjtqAsbuucWcPKTaeJFrTxlE2g5XkzBXklkJwi2S2kaUJ",
-	"rKlbzLBDH9JAyABCegWarCeAmFKTcHzMVYFSd4UFtvZG9nvGtp+BiYLfeii0sG87xZGht9/SVexxP9OB",
-	"jmjj73jTTSxC6vK4IclujmpCXh6o4obae+TRqwi53nZHoPG7SIvyFqIkHBvVCRxTEGZhrNaRzOtMchCT",
-	"Sdsnf6P2sdPxZy9fPop8wojoTzZrv1iYHCrau6WJCLv/iuE5Gu2cmsOno5lzb53ojsHvKxQP3VJX3Mc4",
-	"+KOsNuKN2sMq1owrQN9ljC8R9IJYRh5wLTGEd8fh+/1+//8AAAD//w==",
+	"tFltc9vGEf4rO9fMpJ3ApCzb0zHzKW2Sjtq09lhu+8F1xSWwBC4C7pC7BWlUw//e2TsAhESQEj32JwHE",
+	"vezrs8+u7lRqq9oaMuzV4k7V6LAiJhfe3riM3NWP8qiNWqgauVCJMliRWigrX290phLl6LdGO8rUgl1D",
+	"ifJpQRXKvgo//UIm50Itnl9cJKrSZnhPFLe1nOTZaZOr3W4nR/naGk9BgLfOrkqq5DG1hsmwPGJdlzpF",
+	"1tbM67jiu1+9NfJtf/M3jtZqoX4332s4j1/9vD833JiRT52u5Ti1UP8ukGFLhmHrrMnh9+9+/jO8fvnq",
+	"j3+YKVndHSE3/JDGPXeKTFOpxQfliF2rEuVvda0+HuiXqB8p1b7bhFmm5QAs3zpbk2MtSq+x9JSoevTT",
+	"ncLhplNadfIEI2Jnj/v2f8wBifJMtey7b5T3BYF4HewauCCo0d1SBrJ4ppIznTwOlw/xwqTXcBB9bzy7",
+	"+pVSFtl+1lRmPzln3ZnmS21G8vdA24q8x3z6W221YXLTxvjr9Zt/QLdCjIKwwbIh0CbYZ2WzNgHfpAWg",
+	"h+U8KrVMwLpovxJTAjTZYFWEIfVGG39ryLXzUlealwlsC50WsKJcGw9bzQUYC75EX8z+I6Y7behenySa",
+	"Y6/8lKlHifcZdp7IqNrZ3GHlQeIWHUnY1MhMTpb89wM++9/Fs9c3H7/7Rk1EZUaMujw8+gfwJLCQEqyt",
+	"g5psXYajD04gCRs/7cwVZtF9vo9vbeqG5RzNVPnH8m4Ul7vhanQOW3nXxjOalKbvFkjtbxVvkedJ+T0j",
+	"N77LaF0J3Lx6/TqkWnx7KYnXbRNH5xSl0VxOx3f84dCi/3x3BSwu0xkZ1mtNPkjnrWORtEPc2aMBF772",
+	"EgwaDM4cWaYLyalAfEfelg2fD5lHcz4bQfApr77HWzIDXj8CFqIcPXbiNVN9HRaOgPZJ6DjI3N80Zapr",
+	"zPFMIw0l/PN1whzv6RTOfVLaiDkOE+aBAUYkI8rT33LMAm87F51hhUHap4ktGjdVha6dSndDn/gmbZyP",
+	"Veq0e+OFx1S57h1wP0WXK2dvySzBY44etuQI0tJ6ymDVCg6mlMgTk6u0QdYmDwm8te52XdptgMo+95JQ",
+	"hTKdgbEMjlAqjwEyWawpA7NpjBENkkAYyfhwrpBBoszfCJKbroKn1qy1q0h8lsodZRme16jjQ5R/kh+N",
+	"jXueE8lklN1gIIhr6yp5UhkyPWNd0RSkngx+15gTeeH4zLvOz6XeW9NSHM+S8b5BjXHyDMJPhl2HSudw",
+	"U2aqap6q+0JXus+gPXQxJCRoi5opk0hMYO1sBc+lngy21IZfXKqpenaMYrSxRjHVgWRp9lCi5/76BGL0",
+	"zabZxWdWhPNj7lQNiW3VFEkQcrzR3C7Ak9volOb/Irc6xhO+UnDui9eD4AtynxVhA7AdoktmDY2xYgwg",
+	"sevo2quaskkEue+kr9tmyV7kSaAf92Cnc/dh5zM69tB+u0Ao1/YIy+53ehBYXnQdQ6wT6CQ/mvRWGok2",
+	"4r7kTEVoPLCFumH5oQKn84Jn8NOGXAsplmU4rWOBqa0JlgFw/CLeR8uu/4hcM44NQqWJ37U1wvs25KJP",
+	"1PPZxeyiM6DBWquFejG7mL2IPUERfDHfPJ8HweUlJ57KDOspUlXXGGksCNbaeU7A0JY8929ckLRlw+oC",
+	"NwQhdxMokYeVM5BkK7XncJiPyPSeqto6LL/1sNFer3SpuQXP1sUObm3L0m6jddg1XITWTBtA8JRakwke",
+	"efs9WNPdTybz4ppS6H9O0TXcOEMZVNjCiqDSXuq57CQRfqtTmsEbQ8GZiRTqUO0F54IvEgFYLLfYeqBP",
+	"mHJ0yeCAq0wt1C/a83WwaXJv0vPhoWnfmLLtwiZ0tNpDSO/QEsmC0JjuR0FD7j9p+jKqc7tkCu9KdLl4",
+	"xTTVKvbXTixsTTd8yCm6KqM1NmWoLZcXx2QL3bN6MJOKPVM/rOjeDuvNtHjLEcdb7kciOcGK1tbRDK44",
+	"sC0fqNblSyhs43wSe/aQRRhitWRyx8TuKOTRWdrly8fmLB8fDNMuLy5ODNLOG6ANTHtigiZRGnwUa2tw",
+	"0bHzBgFHI7lE+Z4Bhoj1MRLj+G2AhfldT3p2I4S4H+9/oRDuh9E+Jcp+ybyfe351E06Z730Rk/xLmO8d",
+	"Cax0yI05hkmTiYgRo1HQXUAkNFXHTSw3dX14nBNbP4HIyzD/XAoc+4GPAeaoDRi77cYK7CHFxpOkbdo4",
+	"ymawlIq+hNxSyHKRzDayNIEVdYsZtuhDkQr1SdCvQJP1SBALfhKOj5U0oPO2sMDW3sp+z9j2EzpR8FsP",
+	"hRYgb6fAMkweNnQdO/DPDKAD/Pg73nbzlFBYPa5Jaq+jmpAXe3C4pfYBXPQqQq433RFo/Dbio7yFGhaO",
+	"jeoEVCkIszD062DlKpNyxmTS9tnfqH3q7P7y1asnwU0YYP3JZu0XS5M9375PnETY3VdMz9Hg6dh/CdLR",
+	"RLz3TgzHEPdSygPViGQ25sH3kY3oULSWkdEuAX1fOr5A0ovFMmEVK8khvD+s3+12u/8HAAD//w==",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

@@ -219,6 +219,12 @@ func (o *Operations) Resolve(ctx context.Context, orderID, key string, d saga.De
 	if _, timeout := errors.AsType[*client.WorkflowUpdateServiceTimeoutOrCanceledError](err); timeout {
 		return res, ErrPending.WithCause(err)
 	}
+	if _, notFound := errors.AsType[*serviceerror.NotFound](err); notFound {
+		// Temporal says the same of a saga that has ended.
+		if _, err = o.client.DescribeWorkflowExecution(ctx, saga.WorkflowID(orderID), ""); err == nil {
+			return res, ErrRejected.WithMessage("Rejected: the saga has ended.")
+		}
+	}
 	return res, interpret(err)
 }
 
