@@ -7,7 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderflow/orderflow/pkg/errs"
+	"github.com/orderflow/orderflow/services/payments"
 	"github.com/orderflow/orderflow/services/payments/internal/gateway/sandbox"
+	"github.com/orderflow/orderflow/services/payments/internal/payment"
 )
 
 const races = 50
@@ -39,7 +41,7 @@ func TestCancelRacingAuthorizeLeavesNothingHeld(t *testing.T) {
 		o := b.order(sandbox.TokenVisa)
 		together(t, o, func() error { _, err := o.authorize(); return err })
 		o.requireNothingHeld()
-		require.Contains(t, []string{"voided"}, string(o.row().State))
+		o.requireState(payment.Voided)
 		require.Zero(t, o.exposure())
 	}
 }
@@ -111,4 +113,31 @@ func TestCancelWhileCaptureIsAtTheProvider(t *testing.T) {
 		require.Error(t, err)
 		o.requireNothingHeld()
 	}
+}
+
+func TestNoAttemptBeginsOnceTheUndoHasBegun(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	o := b.order(sandbox.TokenVisa)
+	b.network.fail("authorize", requestLost)
+	_, err := o.authorize()
+	require.ErrorIs(t, err, payments.ErrOutcomeUnknown)
+	b.attemptsEnd()
+
+	// The undo begins, and cannot reach the provider, while the authorization is being looked up.
+	begun := false
+	b.network.before = func(operation string) {
+		if operation == "find" && !begun {
+			begun = true
+			b.network.fail("find", unreachable)
+			_, err := o.cancel()
+			require.ErrorIs(t, err, payments.ErrProviderUnavailable)
+		}
+	}
+	_, err = o.authorize()
+	require.ErrorIs(t, err, payments.ErrCancelled)
+	require.Equal(t, 1, b.network.called("authorize"))
+	_, err = o.cancel()
+	require.NoError(t, err)
+	o.requireState(payment.Voided)
 }
