@@ -25,8 +25,10 @@ import (
 // The failures.
 var (
 	errUnreadable = errs.New(errs.Malformed, "event_unreadable", "The event cannot be read.")
-	// errSealed is retried: the key may be on its way to this process, and the order was accepted.
-	errSealed   = errs.New(errs.Unavailable, "event_sealed", "The event is sealed with a key that is not here.")
+	// errSealed is retried: the right key may be on its way to this process, and the order was accepted. A wrong key
+	// under the right name looks as if every order were tampered with; to put them all away as dead letters would lose
+	// what is cured by one setting.
+	errSealed   = errs.New(errs.Unavailable, "event_sealed", "The event cannot be opened with the keys that are here.")
 	errTemporal = errs.New(errs.Unavailable, "temporal_unavailable", "The workflow engine cannot be reached.")
 	errNotYet   = errs.New(errs.Unavailable, "saga_not_started", "The saga to cancel has not been started yet.")
 )
@@ -81,11 +83,8 @@ func decode[T any](e contract.Event[T], ev cloudevents.Event) (T, error) {
 // start starts the saga of an order. A saga that is there already, running or ended, is what a redelivery finds.
 func (s *Starter) start(ctx context.Context, placed orders.Placed) error {
 	plain, err := s.keys.Open(placed.SealedOrder)
-	if errors.Is(err, seal.ErrUnknownKey) {
-		return errSealed.WithCause(err)
-	}
 	if err != nil {
-		return errUnreadable.WithCause(err)
+		return errSealed.WithCause(err)
 	}
 	in := saga.Input{OrderID: placed.OrderID}
 	if err := json.Unmarshal(plain, &in.Order); err != nil {
