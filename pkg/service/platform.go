@@ -134,10 +134,11 @@ func (e *Edge) Worker(queue string, options worker.Options, register func(worker
 // Check is a condition of readiness.
 type Check = httpserver.Check
 
-// Run serves the API, works, and does the other parts until ctx ends; then it drains. checks are conditions of readiness
-// beside those of the edge itself; leanedOn runs on until all else has drained.
+// Run serves the API, works, and does the other parts until ctx ends; then it drains. checks are conditions of
+// readiness beside those of the edge itself; leanedOn runs on until all else has drained.
 func (e *Edge) Run(
-	ctx context.Context, api http.Handler, w *temporalclient.Worker, checks map[string]Check, leanedOn []Part, parts ...Part,
+	ctx context.Context, api http.Handler, w *temporalclient.Worker,
+	checks map[string]Check, leanedOn []Part, parts ...Part,
 ) error {
 	ready := map[string]Check{
 		"nats":   func(context.Context) error { return eventbus.Ready(e.NATS) },

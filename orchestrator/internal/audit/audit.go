@@ -115,7 +115,8 @@ func (a *Auditor) orderIDs(ctx context.Context, from time.Time) ([]string, error
 			if err = answered(res, err); err != nil {
 				return nil, nil, err
 			}
-			return rows(res.JSON200.Items, func(o orders.Order) row { return row{o.ID, o.PlacedAt} }), res.JSON200.NextCursor, nil
+			return rows(res.JSON200.Items, func(o orders.Order) row { return row{o.ID, o.PlacedAt} }),
+				res.JSON200.NextCursor, nil
 		},
 		func(cursor *string) ([]row, *string, error) {
 			res, err := a.payments.ListPaymentsWithResponse(ctx, &payments.ListPaymentsParams{Limit: &limit, Cursor: cursor})
@@ -135,7 +136,8 @@ func (a *Auditor) orderIDs(ctx context.Context, from time.Time) ([]string, error
 				res.JSON200.NextCursor, nil
 		},
 		func(cursor *string) ([]row, *string, error) {
-			res, err := a.shipping.ListShipmentsWithResponse(ctx, &shipping.ListShipmentsParams{Limit: &limit, Cursor: cursor})
+			res, err := a.shipping.ListShipmentsWithResponse(ctx,
+				&shipping.ListShipmentsParams{Limit: &limit, Cursor: cursor})
 			if err = answered(res, err); err != nil {
 				return nil, nil, err
 			}

@@ -1,10 +1,11 @@
-// Package audit compares the books of all services. An order that was confirmed was paid for once, taken from stock once
-// and booked once; of any other that ended, nothing is held, nothing is charged and nothing is booked. It reads the
-// services' public APIs, as an operator could, and it decides nothing by what the saga says of itself.
+// Package audit compares the books of all services. An order that was confirmed was paid for once, taken from stock
+// once and booked once; of any other that ended, nothing is held, nothing is charged and nothing is booked. It reads
+// the services' public APIs, as an operator could, and it decides nothing by what the saga says of itself.
 package audit
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -76,8 +77,10 @@ func Check(b Books, now time.Time, patience time.Duration) []string {
 		return []string{"it waits for an operator"}
 	case "cancelled", "failed":
 		return b.undone()
-	default:
+	case "confirmed":
 		return b.done()
+	default:
+		return []string{fmt.Sprintf("the status %q is not known", b.Order.Status)}
 	}
 }
 
@@ -117,11 +120,12 @@ func (b Books) committed(r Reservation) (wrong []string) {
 			taken[sku] += n
 		}
 	}
-	for sku, n := range b.Order.Quantity {
-		if taken[sku] != n {
-			wrong = append(wrong, fmt.Sprintf("reservation %s holds %d of %s, not %d", r.ID, taken[sku], sku, n))
+	for sku := range both(taken, b.Order.Quantity) {
+		if got, want := taken[sku], b.Order.Quantity[sku]; got != want {
+			wrong = append(wrong, fmt.Sprintf("reservation %s holds %d of %s, not %d", r.ID, got, sku, want))
 		}
 	}
+	slices.Sort(wrong)
 	return wrong
 }
 
@@ -132,11 +136,16 @@ func (b Books) booked(r Reservation) (wrong []string) {
 			live[s.FulfilmentID]++
 		}
 	}
+	reserved := map[string]int{}
 	for fulfilment := range r.Quantity {
-		if live[fulfilment] != 1 {
-			wrong = append(wrong, fmt.Sprintf("fulfilment %s is booked %d times, not once", fulfilment, live[fulfilment]))
+		reserved[fulfilment] = 1
+	}
+	for fulfilment := range both(live, reserved) {
+		if got, want := live[fulfilment], reserved[fulfilment]; got != want {
+			wrong = append(wrong, fmt.Sprintf("fulfilment %s is booked %d times, not %d", fulfilment, got, want))
 		}
 	}
+	slices.Sort(wrong)
 	if b.CarrierKnown && len(b.Bookings) != len(r.Quantity) {
 		wrong = append(wrong, fmt.Sprintf("the carrier will fetch %d parcels, not %d", len(b.Bookings), len(r.Quantity)))
 	}
@@ -150,7 +159,8 @@ func (b Books) undone() (wrong []string) {
 		case p.State == "declined" || p.State == "voided":
 		case p.State == "refunded" && p.Captured == p.Refunded:
 		default:
-			wrong = append(wrong, fmt.Sprintf("payment %s is %s with %d captured and %d refunded", p.ID, p.State, p.Captured, p.Refunded))
+			wrong = append(wrong, fmt.Sprintf("payment %s is %s with %d captured and %d refunded",
+				p.ID, p.State, p.Captured, p.Refunded))
 		}
 	}
 	for _, c := range b.Charges {
@@ -186,6 +196,11 @@ func (b Books) orphan() []string {
 	return append([]string{"there is no such order"}, wrong...)
 }
 
-func (s Shipment) live() bool {
-	return s.State != "cancelled" && s.State != "refused"
+func (s Shipment) live() bool { return s.State != "cancelled" }
+
+// both returns the keys of two maps.
+func both[V any](a, b map[string]V) map[string]V {
+	all := maps.Clone(a)
+	maps.Copy(all, b)
+	return all
 }

@@ -1,5 +1,5 @@
-// Package demo places orders that show how an order can end, and tells each one's story while it happens. It is a client
-// like any other: what it knows it learned from the public API.
+// Package demo places orders that show how an order can end, and tells each one's story while it happens. It is a
+// client like any other: what it knows it learned from the public API.
 package demo
 
 import (
@@ -42,12 +42,17 @@ func scenarios() []scenario {
 		{"All goes well", "pm_card_visa", plainPostal, coffee, client.OrderStatusConfirmed, ""},
 		{
 			"From two warehouses at once", "pm_card_visa", plainPostal,
-			[]client.OrderLine{line("GRINDER", 1, 8900), line("TEAPOT", 1, 3450)}, client.OrderStatusConfirmed, "",
+			[]client.OrderLine{line("GRINDER", 1, 8900), line("TEAPOT", 1, 3450)},
+			client.OrderStatusConfirmed, "",
 		},
-		{"The card is declined", "pm_card_chargeDeclined", plainPostal, coffee, client.OrderStatusFailed, "payment_declined"},
+		{
+			"The card is declined", "pm_card_chargeDeclined", plainPostal,
+			coffee, client.OrderStatusFailed, "payment_declined",
+		},
 		{
 			"Not enough in stock", "pm_card_visa", plainPostal,
-			[]client.OrderLine{line("RARE-VINYL", 5, 29900)}, client.OrderStatusFailed, "out_of_stock",
+			[]client.OrderLine{line("RARE-VINYL", 5, 29900)},
+			client.OrderStatusFailed, "out_of_stock",
 		},
 		{
 			"The carrier is down: the payment is voided and the stock released", "pm_card_visa", carrierIsDown,
@@ -102,9 +107,9 @@ func (d *Demo) show(ctx context.Context, s scenario) error {
 }
 
 func (d *Demo) showCancel(ctx context.Context) error {
-	id, err := d.place(ctx, scenario{
-		token: "pm_card_visa", postal: slowCarrier, lines: []client.OrderLine{line("MUG", 1, 1200)},
-	})
+	mug := []client.OrderLine{line("MUG", 1, 1200)}
+	//nolint:gosec // A test token of the sandbox is no credential.
+	id, err := d.place(ctx, scenario{token: "pm_card_visa", postal: slowCarrier, lines: mug})
 	if err != nil {
 		return err
 	}

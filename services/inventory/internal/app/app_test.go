@@ -149,7 +149,9 @@ func TestServiceStaysUpWhileEverythingIsAway(t *testing.T) { //nolint:parallelte
 		return status == http.StatusOK && len(failing(t, cfg)) == 4
 	}, patience, 20*time.Millisecond)
 	for _, request := range [][3]string{
-		{http.MethodGet, "/v1/stock", ""}, {http.MethodGet, "/v1/reservations", ""}, {http.MethodGet, "/v1/stock/A", ""},
+		{http.MethodGet, "/v1/stock", ""},
+		{http.MethodGet, "/v1/reservations", ""},
+		{http.MethodGet, "/v1/stock/A", ""},
 		{http.MethodPut, "/v1/stock", "sku,warehouse,on_hand\nMUG,BER,5\n"},
 	} {
 		status, body := call(t, request[0], "http://"+cfg.HTTPAddr+request[1], request[2])
@@ -159,7 +161,7 @@ func TestServiceStaysUpWhileEverythingIsAway(t *testing.T) { //nolint:parallelte
 	require.NoError(t, stop())
 }
 
-func TestABusyPortIsSaidAtOnce(t *testing.T) { //nolint:paralleltest // It sets the environment.
+func TestABusyPortIsSaidAtOnce(t *testing.T) {
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = l.Close() }()
@@ -190,7 +192,7 @@ func TestConfigurationNamesEveryMistake(t *testing.T) {
 	require.NotContains(t, err.Error(), "secret")
 }
 
-func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) { //nolint:paralleltest // It sets the environment.
+func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
 		env  map[string]string
@@ -202,7 +204,9 @@ func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) { //nolint:para
 		"no settings":     {[]string{"serve"}, map[string]string{"DATABASE_URL": ""}, 1, "DATABASE_URL"},
 		"bad settings":    {[]string{"migrate"}, map[string]string{"DATABASE_URL": "x", "LOG_FORMAT": "xml"}, 1, "xml"},
 		"no database": {
-			[]string{"migrate"}, map[string]string{"DATABASE_URL": "postgres://nobody@" + freeAddr(t) + "/none"}, 1,
+			[]string{"migrate"},
+			map[string]string{"DATABASE_URL": "postgres://nobody@" + freeAddr(t) + "/none"},
+			1,
 			"inventory: ",
 		},
 	} {

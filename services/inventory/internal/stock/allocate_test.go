@@ -45,7 +45,8 @@ func TestAllocation(t *testing.T) {
 			"A 5", []stock.Available{has("x", 1, "A", 3), has("y", 2, "A", 4)}, "1 x: A 1; 2 y: A 4",
 		},
 		"a line is not split where it need not be": {
-			"A 4, B 3", []stock.Available{has("x", 1, "A", 2), has("x", 1, "B", 9), has("y", 2, "A", 9)},
+			"A 4, B 3",
+			[]stock.Available{has("x", 1, "A", 2), has("x", 1, "B", 9), has("y", 2, "A", 9)},
 			"1 x: B 3; 2 y: A 4",
 		},
 		"nothing if one line is short": {
@@ -170,7 +171,7 @@ func drawStock(t *rapid.T) []stock.Available {
 		for _, sku := range skus {
 			if rapid.Bool().Draw(t, w+" keeps "+sku) {
 				all = append(all, stock.Available{
-					SKU: sku, Warehouse: w, Priority: int32(i + 1), //nolint:gosec // There are four.
+					SKU: sku, Warehouse: w, Priority: int32(i + 1),
 					Quantity: rapid.Int64Range(0, 12).Draw(t, sku+" in "+w),
 				})
 			}

@@ -62,7 +62,8 @@ func (f *faults) err() error {
 	}
 	e := ErrInvalidImport.WithFields(fields...)
 	if f.total > MaxFaults {
-		return e.WithMessage("Nothing was imported, because %d lines are wrong. The first %d are named.", f.total, MaxFaults)
+		return e.WithMessage("Nothing was imported, because %d lines are wrong. The first %d are named.",
+			f.total, MaxFaults)
 	}
 	return e.WithMessage("Nothing was imported, because %d lines are wrong.", f.total)
 }

@@ -14,7 +14,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	m := metrics{
 		reservations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "inventory_reservations_total",
-			Help: "Reservations that got into a state (held, committed, released, expired), and those refused (out_of_stock).",
+			Help: "Reservations by the state they got into, and those refused (out_of_stock).",
 		}, []string{"outcome"}),
 		imported: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "inventory_imported_lines_total",

@@ -123,7 +123,7 @@ func holdParams(reservationID string, fulfilments []inventory.Fulfilment) db.Hol
 	p := db.HoldStockParams{ReservationID: reservationID}
 	for i, f := range fulfilments {
 		for _, l := range f.Lines {
-			p.Fulfilments = append(p.Fulfilments, int32(i+1)) //nolint:gosec // A reservation has MaxLines lines.
+			p.Fulfilments = append(p.Fulfilments, int32(i+1))
 			p.SKUs = append(p.SKUs, l.SKU)
 			p.Warehouses = append(p.Warehouses, f.Warehouse)
 			p.Quantities = append(p.Quantities, l.Quantity)

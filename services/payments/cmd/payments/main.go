@@ -1,18 +1,9 @@
-// The payments service sets money aside for orders, takes it and gives it back.
+// Command payments is the payments service: `payments serve` runs it, `payments migrate` prepares its database.
 package main
 
 import (
-	"context"
-	"os"
-	"os/signal"
-	"syscall"
-
+	"github.com/orderflow/orderflow/pkg/service"
 	"github.com/orderflow/orderflow/services/payments/internal/app"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	code := app.Main(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
-}
+func main() { service.Main("payments", app.Commands()) }

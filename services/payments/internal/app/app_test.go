@@ -24,6 +24,7 @@ import (
 	"github.com/orderflow/orderflow/pkg/postgres"
 	"github.com/orderflow/orderflow/pkg/postgres/pgtest"
 	"github.com/orderflow/orderflow/pkg/seal"
+	"github.com/orderflow/orderflow/pkg/service"
 	"github.com/orderflow/orderflow/services/payments"
 	"github.com/orderflow/orderflow/services/payments/internal/app"
 )
@@ -41,8 +42,10 @@ func freeAddr(t *testing.T) string {
 func settings(t *testing.T, dsn, natsURL string) app.Config {
 	t.Helper()
 	return app.Config{
-		DatabaseURL: config.Secret(dsn), NATSURL: config.Secret(natsURL), PayloadKeys: config.Secret(seal.NewKey("test")),
-		HTTPAddr: freeAddr(t), OpsAddr: freeAddr(t), DrainTimeout: 10 * time.Second,
+		Config: service.Config{DatabaseURL: config.Secret(dsn), EdgeConfig: service.EdgeConfig{
+			NATSURL: config.Secret(natsURL), PayloadKeys: config.Secret(seal.NewKey("test")),
+			HTTPAddr: freeAddr(t), OpsAddr: freeAddr(t), DrainTimeout: 10 * time.Second,
+		}},
 		Gateway: app.GatewaySandbox, GatewayTimeout: 5 * time.Second, GatewayMargin: 5 * time.Second,
 	}
 }
@@ -98,7 +101,7 @@ func TestTheServiceLeavesNothingBehind(t *testing.T) { //nolint:paralleltest // 
 		stop := start(t, cfg)
 		require.Eventually(t, func() bool {
 			f := failing(t, cfg)
-			return len(f) == 1 && f["temporal"] != ""
+			return len(f) == 1 && f["worker"] != ""
 		}, patience, 20*time.Millisecond, "all is ready but the worker")
 		status, body := get(t, "http://"+cfg.HTTPAddr+"/v1/payments")
 		require.Equal(t, http.StatusOK, status, body)
@@ -198,9 +201,9 @@ func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
 		code int
 		says string
 	}{
-		"no command":      {nil, nil, 2, "usage: payments serve | migrate"},
-		"unknown command": {[]string{"server"}, nil, 2, "usage: payments serve | migrate"},
-		"two commands":    {[]string{"serve", "migrate"}, nil, 2, "usage: payments serve | migrate"},
+		"no command":      {nil, nil, 2, "usage: payments migrate | serve"},
+		"unknown command": {[]string{"server"}, nil, 2, "usage: payments migrate | serve"},
+		"two commands":    {[]string{"serve", "migrate"}, nil, 2, "usage: payments migrate | serve"},
 		"no settings":     {[]string{"serve"}, map[string]string{"DATABASE_URL": ""}, 1, "DATABASE_URL"},
 		"no database": {
 			[]string{"migrate"}, map[string]string{"DATABASE_URL": "postgres://nobody@" + freeAddr(t) + "/none"}, 1, "payments:",
@@ -211,7 +214,7 @@ func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
 				t.Setenv(variable, value)
 			}
 			var logs, problems strings.Builder
-			require.Equal(t, c.code, app.Main(t.Context(), c.args, &logs, &problems))
+			require.Equal(t, c.code, service.Execute(t.Context(), "payments", c.args, app.Commands(), &logs, &problems))
 			require.Contains(t, problems.String(), c.says)
 		})
 	}
@@ -219,7 +222,9 @@ func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
 
 func TestMigratingAgainChangesNothing(t *testing.T) {
 	t.Parallel()
-	cfg := app.MigrateConfig{DatabaseURL: config.Secret(pgtest.DSN(t)), Gateway: app.GatewaySandbox}
+	cfg := app.MigrateConfig{
+		MigrateConfig: service.MigrateConfig{DatabaseURL: config.Secret(pgtest.DSN(t))}, Gateway: app.GatewaySandbox,
+	}
 	var log bytes.Buffer
 	for range 2 {
 		require.NoError(t, app.Migrate(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), cfg))

@@ -2,12 +2,10 @@ package app
 
 import (
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/orderflow/orderflow/pkg/config"
-	"github.com/orderflow/orderflow/pkg/logging"
-	"github.com/orderflow/orderflow/pkg/seal"
+	"github.com/orderflow/orderflow/pkg/service"
 )
 
 // The payment providers.
@@ -16,17 +14,9 @@ const (
 	GatewayStripe  = "stripe"
 )
 
-// Config is the service's environment. What begins with TEMPORAL_ is read by Temporal's own client.
+// Config is the service's environment.
 type Config struct {
-	DatabaseURL config.Secret `env:"DATABASE_URL,required,notEmpty"`
-	NATSURL     config.Secret `env:"NATS_URL,required,notEmpty"`
-	HTTPAddr    string        `env:"HTTP_ADDR" envDefault:":8080"`
-	OpsAddr     string        `env:"OPS_ADDR" envDefault:":9090"`
-	// DrainTimeout is how long requests and activities that run when the service is told to stop may take.
-	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT" envDefault:"15s"`
-	// PayloadKeys seal what activities take and return.
-	PayloadKeys config.Secret `env:"PAYLOAD_KEYS,required,notEmpty"`
-
+	service.Config
 	// Gateway is the payment provider: sandbox or stripe.
 	Gateway string `env:"GATEWAY" envDefault:"sandbox"`
 	// GatewayTimeout bounds one call to the provider.
@@ -35,22 +25,16 @@ type Config struct {
 	// by more.
 	GatewayMargin time.Duration `env:"GATEWAY_MARGIN" envDefault:"5s"`
 	StripeAPIKey  config.Secret `env:"STRIPE_API_KEY"`
-
-	Log logging.Config
 }
 
 // Validate reports what does not fit together.
 func (c Config) Validate() error {
-	var problems []error
+	problems := []error{c.Config.Validate()}
 	check := func(ok bool, problem string) {
 		if !ok {
 			problems = append(problems, errors.New(problem))
 		}
 	}
-	if _, err := seal.ParseKeyring(c.PayloadKeys.Reveal()); err != nil {
-		problems = append(problems, fmt.Errorf("PAYLOAD_KEYS: %w", err))
-	}
-	check(c.DrainTimeout > 0, "DRAIN_TIMEOUT must be positive")
 	check(c.Gateway == GatewaySandbox || c.Gateway == GatewayStripe, "GATEWAY must be sandbox or stripe")
 	check(c.Gateway != GatewayStripe || c.StripeAPIKey != "", "GATEWAY=stripe needs STRIPE_API_KEY")
 	// An activity looks up, calls and records within its 30 s.
@@ -61,10 +45,8 @@ func (c Config) Validate() error {
 
 // MigrateConfig is what `payments migrate` needs: no keys and no other servers.
 type MigrateConfig struct {
-	DatabaseURL config.Secret `env:"DATABASE_URL,required,notEmpty"`
-	// Gateway says whether the sandbox's books are wanted.
+	service.MigrateConfig
 	Gateway string `env:"GATEWAY" envDefault:"sandbox"`
-	Log     logging.Config
 }
 
 // Validate reports what does not fit together.
