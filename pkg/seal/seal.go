@@ -68,7 +68,8 @@ func (k Keyring) Seal(plain []byte) ([]byte, error) {
 		return nil, ErrUnknownKey
 	}
 	header := append([]byte{byte(len(k.first))}, k.first...) //nolint:gosec // ParseKeyring limits a name to 255 bytes.
-	return aead.Seal(header, nil, plain, header), nil //nolint:gosec // No nonce: this AEAD draws its own.
+	//nolint:gosec // The nonce is nil because this AEAD draws its own.
+	return aead.Seal(header, nil, plain, header), nil
 }
 
 // Open decrypts what Seal made, or returns ErrUnknownKey or ErrMalformed.
