@@ -34,7 +34,10 @@ func Start(tb testing.TB) *Server {
 		NoSigs:    true,
 	}}
 	s.Restart()
-	tb.Cleanup(s.Kill)
+	tb.Cleanup(func() {
+		s.await(func() bool { return s.server.NumClients() == 0 })
+		s.Kill()
+	})
 	return s
 }
 
@@ -60,8 +63,23 @@ func (s *Server) JetStream() jetstream.JetStream {
 
 // Kill stops the server; clients lose their connection. Its streams stay on disk for Restart.
 func (s *Server) Kill() {
+	// A stream that is created while the server stops would leave a goroutine behind.
+	s.await(func() bool {
+		info, err := s.server.Jsz(nil)
+		return err != nil || info.API.Inflight == 0
+	})
 	s.server.Shutdown()
 	s.server.WaitForShutdown()
+}
+
+// await waits for a condition that makes stopping clean, but not for ever: a client may still be at work.
+func (s *Server) await(condition func() bool) {
+	for range 100 {
+		if condition() {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // Restart starts the server again after Kill, on the same port and the same streams.
