@@ -53,7 +53,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }()
 		programs = filepath.Join(dir, "bin")
 		for name, module := range map[string]string{"devstack": "devstack", "orderflow": "orchestrator"} {
 			if err := build(name, module); err != nil {
@@ -67,6 +67,12 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		code := m.Run()
+		if code == 0 { // Whatever the tests did, the books agree.
+			if out, err := platform.orderflow(context.Background(), "audit"); err != nil {
+				fmt.Fprintln(os.Stderr, out, err)
+				code = 1
+			}
+		}
 		if err := platform.stop(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -186,7 +192,7 @@ func ready(url string) bool {
 	if err != nil {
 		return false
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	_, _ = io.Copy(io.Discard, res.Body)
 	return res.StatusCode == http.StatusOK
 }

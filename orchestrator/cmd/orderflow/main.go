@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -49,6 +50,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprint(stderr, usage)
 		return 2
 	}
+	if slices.Contains([]string{"help", "-h", "-help", "--help"}, args[0]) {
+		fmt.Fprint(stdout, usage)
+		return 0
+	}
 	at, err := env.ParseAs[urls]()
 	if err != nil {
 		fmt.Fprintln(stderr, "orderflow:", err)
@@ -61,8 +66,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case "demo":
 		command = func() error { return runDemo(ctx, at, stdout) }
 	case "audit":
-		patience := flags.Duration("patience", 15*time.Minute, "how long an order may take before it counts as stuck")
-		since := flags.Duration("since", 0, "check only orders placed in this last time; 0 means all")
+		patience := duration(flags, "patience", 15*time.Minute, "how long an order may take before it counts as stuck")
+		since := duration(flags, "since", 0, "check only orders placed in this last `time`; 0 means all")
 		command = func() error { return runAudit(ctx, at, *since, *patience, stdout) }
 	case "history":
 		order := flags.String("order", "", "the order's `id`")
@@ -71,7 +76,11 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "orderflow: there is no command %q\n%s", args[0], usage)
 		return 2
 	}
-	if err := flags.Parse(args[1:]); err != nil {
+	err = flags.Parse(args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err != nil {
 		return 2
 	}
 	if flags.NArg() > 0 {
@@ -83,6 +92,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
+}
+
+// duration defines a flag that takes no negative value.
+func duration(flags *flag.FlagSet, name string, initial time.Duration, help string) *time.Duration {
+	value := initial
+	flags.Func(name, fmt.Sprintf("%s (default %s)", help, initial), func(s string) (err error) {
+		if value, err = time.ParseDuration(s); err == nil && value < 0 {
+			err = errors.New("must not be negative")
+		}
+		return err
+	})
+	return &value
 }
 
 func runDemo(ctx context.Context, at urls, out io.Writer) error {
