@@ -62,8 +62,8 @@ test: $(DEVSTACK) $(CLI) ## run every test, from unit to end-to-end
 	@for m in $(MODULES); do echo "== $$m"; (cd $$m && $(GOTEST) ./...); done
 
 .PHONY: test-unit
-test-unit: ## run the tests that need no other process
-	@for m in $(filter-out e2e devstack,$(MODULES)); do echo "== $$m"; (cd $$m && $(GOTEST) -short ./...); done
+test-unit: ## run the tests of each package by itself, with the real PostgreSQL and NATS but without the whole stack
+	@for m in $(filter-out e2e devstack,$(MODULES)); do echo "== $$m"; (cd $$m && $(GOTEST) ./...); done
 
 .PHONY: fuzz
 fuzz: ## fuzz every decoder of client input for ten seconds each
