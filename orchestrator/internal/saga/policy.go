@@ -22,10 +22,11 @@ type policies struct {
 
 func newPolicies(set Settings) policies {
 	return policies{
-		reserve: contract.Policy{Retry: retry(10*time.Second, 10), Deadline: 10 * time.Minute},
+		// Whatever of it is tried again is a failure of our own house, which may take minutes to pass.
+		reserve: contract.Policy{Retry: retry(10*time.Second, 30), Deadline: 10 * time.Minute},
 		// An outcome that is unknown is looked up again and again; a provider needs minutes at times.
 		authorize: contract.Policy{Retry: retry(30*time.Second, 20), Deadline: 20 * time.Minute},
-		// A carrier that is down for long costs the customer more patience than another try is worth.
+		// A carrier that is down for long costs the customer more patience than another try is worth. See saga.book.
 		book:    contract.Policy{Retry: retry(10*time.Second, 5), Deadline: 30 * time.Minute},
 		capture: contract.Policy{Retry: retry(30*time.Second, 20), Deadline: 20 * time.Minute},
 		undo:    contract.Policy{Retry: retry(30*time.Second, set.CompensationAttempts), Priority: first},

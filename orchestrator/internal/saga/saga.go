@@ -6,6 +6,7 @@
 package saga
 
 import (
+	"errors"
 	"slices"
 
 	"go.temporal.io/sdk/temporal"
@@ -192,7 +193,7 @@ func (s *saga) bookAll(ctx workflow.Context, fulfilments []inventory.Fulfilment)
 	bookings := workflow.NewWaitGroup(ctx)
 	for _, f := range fulfilments {
 		bookings.Go(ctx, func(ctx workflow.Context) {
-			_, err := step(ctx, s, shipping.Book, s.policies.book, bookRequest(s.in, f))
+			err := s.book(ctx, bookRequest(s.in, f))
 			if err != nil && failure == nil {
 				failure = err
 				callOff()
@@ -201,6 +202,35 @@ func (s *saga) bookAll(ctx workflow.Context, fulfilments []inventory.Fulfilment)
 	}
 	bookings.Wait(ctx)
 	return failure
+}
+
+// book books one fulfilment. The attempts of its policy are the carrier's. A failure of our own house, such as a
+// database that moves to another machine, is no reason to undo an order that was accepted: it is waited out, as long as
+// the policy's deadline allows.
+func (s *saga) book(ctx workflow.Context, req shipping.BookRequest) error {
+	p := s.policies.book
+	end := workflow.Now(ctx).Add(p.Deadline)
+	for {
+		_, err := step(ctx, s, shipping.Book, p, req)
+		if err == nil || !isOurs(err) {
+			return err
+		}
+		if called := workflow.Sleep(ctx, p.Retry.MaximumInterval); called != nil {
+			return called
+		}
+		if p.Deadline = end.Sub(workflow.Now(ctx)); p.Deadline <= 0 {
+			return err
+		}
+	}
+}
+
+// isOurs reports whether a booking failed for a reason that lies with us and passes.
+func isOurs(err error) bool {
+	if temporal.IsCanceledError(err) || errors.Is(err, shipping.ErrCarrierUnavailable) {
+		return false
+	}
+	kind := errs.From(err).Kind
+	return kind == errs.Unavailable || kind == errs.Internal
 }
 
 // undo runs the registered undos in reverse and closes the order.

@@ -27,8 +27,9 @@ type leg struct {
 	undo []string
 	// final is a failure that no retry cures.
 	final *errs.Error
-	// attempts are made until the saga gives up. 0 means that it never does.
+	// attempts are made until the saga gives up because of exhausts. 0 means that it never does.
 	attempts int
+	exhausts *errs.Error
 	// startToClose is the longest an attempt may take.
 	startToClose time.Duration
 }
@@ -61,26 +62,27 @@ func legs() []leg {
 	return []leg{
 		{
 			call: reserve, name: reserve, undo: undoStock, final: inventory.ErrOutOfStock,
-			after: join([]string{authorize}, books, []string{capture}, ends), attempts: 10,
+			after: join([]string{authorize}, books, []string{capture}, ends), attempts: 30, exhausts: errDown,
 			startToClose: inventory.Reserve.StartToClose,
 		},
 		{
 			call: authorize, name: authorize, before: []string{reserve}, undo: undoMoney, final: payments.ErrDeclined,
-			after: join(books, []string{capture}, ends), attempts: 20, startToClose: payments.Authorize.StartToClose,
+			after: join(books, []string{capture}, ends), attempts: 20, exhausts: errDown,
+			startToClose: payments.Authorize.StartToClose,
 		},
 		{
 			call: book1, name: shipping.Book.Name, before: beforeBooks, beside: book2, undo: undoAll,
-			after: join([]string{capture}, ends), attempts: 5,
+			after: join([]string{capture}, ends), attempts: 5, exhausts: shipping.ErrCarrierUnavailable,
 			final: shipping.ErrAddressRefused, startToClose: shipping.Book.StartToClose,
 		},
 		{
 			call: book2, name: shipping.Book.Name, before: beforeBooks, beside: book1, undo: undoAll,
-			after: join([]string{capture}, ends), attempts: 5,
+			after: join([]string{capture}, ends), attempts: 5, exhausts: shipping.ErrCarrierUnavailable,
 			final: shipping.ErrAddressRefused, startToClose: shipping.Book.StartToClose,
 		},
 		{
 			call: capture, name: capture, before: beforeCapture, undo: undoAll, final: payments.ErrCaptureRefused,
-			after: ends, attempts: 20, startToClose: payments.Capture.StartToClose,
+			after: ends, attempts: 20, exhausts: errDown, startToClose: payments.Capture.StartToClose,
 		},
 		{
 			call: commit, name: commit, before: beforeEnds, beside: confirm, final: inventory.ErrOutOfStock,
@@ -187,11 +189,40 @@ func TestStepThatRecoversGoesOn(t *testing.T) {
 func TestStepThatExhaustsItsAttemptsIsUndone(t *testing.T) {
 	t.Parallel()
 	forEachLeg(t, undoable, func(r *run, l leg) {
-		r.world.script.always(l.call, attempt{fail: errDown})
+		r.world.script.always(l.call, attempt{fail: l.exhausts})
 		r.execute()
 		r.requireCalls(join(l.until(l.attempts), l.undo, []string{closeOrder})...)
-		r.requireUndone(saga.Failed, errDown)
+		r.requireUndone(saga.Failed, l.exhausts)
 	})
+}
+
+func TestBookingWaitsForOurOwnHouseLongerThanForACarrier(t *testing.T) {
+	t.Parallel()
+	for _, failure := range []error{errDown, errBoom} {
+		r := newRun(t, 2)
+		r.world.script.plan(book1, times(100, attempt{fail: failure})...)
+		r.execute()
+		r.requireConfirmed()
+	}
+}
+
+func TestBookingDoesNotWaitForEver(t *testing.T) {
+	t.Parallel()
+	r := newRun(t, 1)
+	r.world.script.always(book1, attempt{fail: errDown})
+	r.execute()
+	r.requireUndone(saga.Failed, errDown)
+	require.LessOrEqual(t, r.step(release).StartedAt.Sub(r.step(reserve).StartedAt), 31*time.Minute)
+}
+
+func TestBookingThatWaitsForOurOwnHouseCanBeCalledOff(t *testing.T) {
+	t.Parallel()
+	r := newRun(t, 1)
+	r.world.script.always(book1, attempt{fail: errDown})
+	r.at(5*time.Minute, r.signal)
+	r.execute()
+	require.Equal(t, saga.Cancelled, r.result.State)
+	r.requireHonestEnd()
 }
 
 func TestStepBehindThePivotNeverGivesUp(t *testing.T) {
@@ -284,7 +315,7 @@ func TestPlatformRetriesAsTheSDKDoes(t *testing.T) {
 	for name, script := range map[string][]attempt{
 		"fails finally": {{fail: inventory.ErrOutOfStock}},
 		"recovers":      times(3, attempt{fail: errDown}),
-		"exhausts":      times(10, attempt{fail: errDown}),
+		"exhausts":      times(30, attempt{fail: errDown}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
