@@ -88,16 +88,18 @@ func isRefused(err error) bool {
 
 // isUnreachable reports whether err says that the database cannot be used now.
 func isUnreachable(err error) bool {
+	// Whatever a database says at the door (it is closed, it is not there yet, the password is being changed), it is no
+	// answer to a request. Only a caller who gave up is not told so.
+	_, connecting := errors.AsType[*pgconn.ConnectError](err)
+	if connecting && !errors.Is(err, context.Canceled) {
+		return true
+	}
 	if c := code(err); c != "" {
 		return strings.HasPrefix(c, classConnection) || strings.HasPrefix(c, classInsufficientResources) ||
 			strings.HasPrefix(c, prefixOperatorIntervention) || c == codeReadOnly || c == codeIdleInTransaction
 	}
 	if errors.Is(err, context.Canceled) {
 		return false
-	}
-	// Before the deadline below: a time-out while connecting is one too.
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return true
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return false

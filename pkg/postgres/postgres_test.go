@@ -58,6 +58,14 @@ func TestPoolIsOpenedWhileTheDatabaseIsDown(t *testing.T) {
 	require.Equal(t, "database_unavailable", errs.From(err).Code)
 }
 
+func TestDatabaseThatLetsNobodyInIsAway(t *testing.T) {
+	t.Parallel()
+	cfg := pgtest.New(t).Config().ConnConfig
+	cfg.Database = "closed_to_everybody"
+	_, err := pgx.ConnectConfig(t.Context(), cfg)
+	require.Equal(t, errs.Unavailable, errs.From(postgres.Interpret(err)).Kind, "%v", err)
+}
+
 func TestUnreadableURLIsAnError(t *testing.T) {
 	t.Parallel()
 	_, err := postgres.Open(t.Context(), "postgres://%zz")
