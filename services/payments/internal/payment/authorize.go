@@ -80,6 +80,7 @@ func (s *Service) announceAuthorization(
 	ctx context.Context, req payments.AuthorizeRequest,
 ) (p Payment, announced bool, err error) {
 	err = s.announce(ctx, func(ctx context.Context, tx *unit) error {
+		announced = false // It may be true after a transaction that PostgreSQL gave up.
 		var found bool
 		if p, found, err = ofOrder(ctx, tx, req.OrderID); err != nil {
 			return err
@@ -174,6 +175,7 @@ func (s *Service) resolve(ctx context.Context, p Payment) (_ Payment, announced 
 		return p, false, ErrInFlight
 	}
 	err = s.announce(ctx, func(ctx context.Context, tx *unit) error {
+		announced = false
 		now, err := lock(ctx, tx, p.ID)
 		if err != nil {
 			return err

@@ -82,3 +82,23 @@ func TestAnAnswerThatCannotBeRecordedIsFoundLater(t *testing.T) {
 	o.authorized()
 	require.Len(t, o.charges(), 1)
 }
+
+// PostgreSQL may give a transaction up so that another can go on, and it is then run again.
+func TestTransactionThatIsRunAgainForgetsWhatItFound(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	o := b.order(sandbox.TokenVisa).captured()
+	_, err := b.pool.Exec(t.Context(), `
+		CREATE SEQUENCE runs;
+		CREATE FUNCTION give_up_once() RETURNS trigger LANGUAGE plpgsql AS $$
+		BEGIN
+			IF nextval('runs') = 1 THEN RAISE EXCEPTION USING ERRCODE = '40P01'; END IF;
+			RETURN NULL;
+		END $$;
+		CREATE TRIGGER give_up_once AFTER INSERT ON refunds FOR EACH ROW EXECUTE FUNCTION give_up_once()`)
+	require.NoError(t, err)
+	_, err = o.cancel()
+	require.NoError(t, err)
+	o.requireState(payment.Refunded)
+	o.requireNothingHeld()
+}

@@ -259,6 +259,7 @@ func (s *Service) refundRest(ctx context.Context, p Payment) (Payment, error) {
 		rest    Refund
 	)
 	err := s.announce(ctx, func(ctx context.Context, tx *unit) (err error) {
+		pending, rest = nil, Refund{} // What a transaction that PostgreSQL gave up has found is void.
 		if p, err = lock(ctx, tx, p.ID); err != nil {
 			return err
 		}
