@@ -20,7 +20,8 @@ const maxReason = 200
 
 // SetOnHand sets the quantity on hand of an article in a warehouse, both of which come into being if they are new. It
 // returns ErrBelowReserved if less would be there than is reserved, and ErrInvalidAdjustment for values that break a
-// rule. The reason may be empty.
+// rule. The reason may be empty. It runs once per idempotency.Request: to set the quantity again, because an answer was
+// lost, would bring back the pieces that were sold in between.
 func (s *Service) SetOnHand(ctx context.Context, sku, warehouse string, onHand int64, reason string) (Item, error) {
 	err := invalid(
 		rule(skuPattern.MatchString(sku), "path/sku", "invalid", "It must be the code of an article."),
@@ -32,26 +33,27 @@ func (s *Service) SetOnHand(ctx context.Context, sku, warehouse string, onHand i
 	if err != nil {
 		return Item{}, err
 	}
-	var item Item
-	err = s.inTx(ctx, func(tx pgx.Tx, q *db.Queries) error {
+	item, replayed, err := idempotency.Run(ctx, s.pool, func(tx pgx.Tx) (Item, error) {
+		q := db.New(tx)
 		if err := q.AddWarehouse(ctx, warehouse); err != nil {
-			return err
+			return Item{}, err
 		}
 		added, err := q.AddStock(ctx, db.AddStockParams{SKU: sku, Warehouse: warehouse})
 		if err != nil {
-			return err
+			return Item{}, err
 		}
 		row, err := q.LockStockItem(ctx, db.LockStockItemParams{SKU: sku, Warehouse: warehouse})
 		if err != nil {
-			return err
+			return Item{}, err
 		}
 		if row.OnHand == onHand && added == 0 {
-			item = itemOf(row)
-			return nil
+			return itemOf(row), nil
 		}
-		item, err = change(ctx, tx, q, row, onHand, reason)
-		return err
+		return change(ctx, tx, q, row, onHand, reason)
 	})
+	if err == nil && !replayed {
+		s.committed()
+	}
 	return item, err
 }
 

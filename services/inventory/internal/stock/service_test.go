@@ -162,3 +162,23 @@ func parseLines(s string) []inventory.Line {
 	}
 	return lines
 }
+
+func TestQuantityThatIsSetAgainByTheSameRequestBringsNoSoldPiecesBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	orderID := id.New(id.Order)
+	ctx := idempotency.WithRequest(t.Context(), idempotency.Request{Caller: "shop", Key: "k", Fingerprint: []byte{1}})
+	first, err := b.SetOnHand(ctx, "A", "HAM", 100, "")
+	require.NoError(t, err)
+	_, err = b.Reserve(t.Context(), inventory.ReserveRequest{
+		OrderID: orderID, Lines: []inventory.Line{{SKU: "A", Quantity: 10}},
+	})
+	require.NoError(t, err)
+	_, err = b.Commit(t.Context(), inventory.CommitRequest{OrderID: orderID})
+	require.NoError(t, err)
+
+	again, err := b.SetOnHand(ctx, "A", "HAM", 100, "")
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	b.requireStock("A HAM 90 0")
+}
