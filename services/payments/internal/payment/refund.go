@@ -258,11 +258,13 @@ func (s *Service) refundRest(ctx context.Context, p Payment) (Payment, error) {
 		pending []Refund
 		rest    Refund
 	)
-	err := s.announce(ctx, func(ctx context.Context, tx *unit) (err error) {
+	err := s.announce(ctx, func(ctx context.Context, tx *unit) error {
 		pending, rest = nil, Refund{} // What a transaction that PostgreSQL gave up has found is void.
-		if p, err = lock(ctx, tx, p.ID); err != nil {
+		locked, err := lock(ctx, tx, p.ID)
+		if err != nil {
 			return err
 		}
+		p = locked
 		refunds, err := refundsOf(ctx, tx, p)
 		if err != nil {
 			return err
