@@ -27,8 +27,9 @@ const (
 	// fail leave room for those that do not.
 	maxAckPending = 10_000
 
-	// drainTimeout is how long a handler may go on after the end of Consume's context.
-	drainTimeout = 20 * time.Second
+	// drainTimeout is how long a handler may go on after the end of Consume's context: less than a program's own time to
+	// drain (15 s unless set), so that it ends by this and not by force.
+	drainTimeout = 10 * time.Second
 
 	// answerTimeout limits the wait for the server's word on an acknowledgement or a dead letter.
 	answerTimeout = 5 * time.Second
@@ -52,7 +53,7 @@ type Consumer struct {
 	// so it must be idempotent; see Once. Events come in no particular order.
 	//
 	// The kind of its error (pkg/errs) decides: a retryable one is tried again, later and later, for ever; any other
-	// makes the event a dead letter. ctx ends 20 s after Consume's.
+	// makes the event a dead letter. ctx ends 10 s after Consume's.
 	Handle func(ctx context.Context, event cloudevents.Event) error
 	// Parallel is how many events are handled at a time; 16 if zero.
 	Parallel int

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
@@ -32,7 +33,8 @@ type Config struct {
 	service.EdgeConfig
 	// CompensationAttempts is how often an undo is tried before it is parked for an operator.
 	CompensationAttempts int32 `env:"COMPENSATION_ATTEMPTS" envDefault:"10"`
-	// CodecOrigin is the web origin of the Temporal UI that may have payloads decrypted. Empty: none may.
+	// CodecOrigin is the web origin of the Temporal UI that may have payloads decrypted. Empty: none may. Until callers
+	// are authenticated, browsers on other machines may not either.
 	CodecOrigin string `env:"CODEC_ORIGIN"`
 }
 
@@ -89,7 +91,8 @@ func newAPI(edge *service.Edge, codecOrigin string) (http.Handler, error) {
 	return mux, nil
 }
 
-// codecServer lets the Temporal UI of one origin show sealed payloads in the clear.
+// codecServer lets the Temporal UI of one origin show sealed payloads in the clear, to browsers on this machine. An
+// Origin is easily forged by what is no browser, so it alone opens nothing.
 func codecServer(keys seal.Keyring, origin string) http.Handler {
 	codec := http.StripPrefix("/v1/codec", converter.NewPayloadCodecHTTPHandler(keys.Codec()))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -101,7 +104,7 @@ func codecServer(keys seal.Keyring, origin string) http.Handler {
 		switch {
 		case r.Method == http.MethodOptions:
 			w.WriteHeader(http.StatusNoContent)
-		case r.Header.Get("Origin") != origin:
+		case r.Header.Get("Origin") != origin || !fromThisMachine(r):
 			http.Error(w, "payloads are decoded for the Temporal UI only", http.StatusForbidden)
 		default:
 			r.Body = http.MaxBytesReader(w, r.Body, maxCodecBody)
@@ -111,6 +114,11 @@ func codecServer(keys seal.Keyring, origin string) http.Handler {
 }
 
 const maxCodecBody = 8 << 20
+
+func fromThisMachine(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && peer.Addr().Unmap().IsLoopback()
+}
 
 // MigrateConfig is what a migration reads: Temporal is set by TEMPORAL_* variables, and nothing else is needed.
 type MigrateConfig struct {

@@ -61,6 +61,9 @@ type Attempt struct {
 	Code, Message string
 }
 
+// resolvePatience is how long an operator's call stays open.
+const resolvePatience = 20 * time.Second
+
 // Operations answers operators.
 type Operations struct {
 	client client.Client
@@ -199,9 +202,11 @@ func (o *Operations) Get(ctx context.Context, orderID string) (Saga, error) {
 }
 
 // Resolve carries out an operator's decision about a parked step. key makes it idempotent: with the same key the same
-// decision is carried out once. It returns ErrRejected where the step is not parked, and ErrPending where ctx ended
-// before the decision was carried out.
+// decision is carried out once. It returns ErrRejected where the step is not parked, and ErrPending where the decision
+// was not carried out within 20 s: a step that is tried again may fail for minutes before it is parked again.
 func (o *Operations) Resolve(ctx context.Context, orderID, key string, d saga.Decision) (saga.Resolution, error) {
+	ctx, cancel := context.WithTimeout(ctx, resolvePatience)
+	defer cancel()
 	handle, err := o.client.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
 		WorkflowID: saga.WorkflowID(orderID), UpdateID: key, UpdateName: saga.UpdateResolve,
 		Args: []any{d}, WaitForStage: client.WorkflowUpdateStageCompleted,
