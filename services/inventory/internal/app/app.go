@@ -27,8 +27,10 @@ import (
 // Config is what the service reads from its environment.
 type Config struct {
 	service.Config
-	// ReservationTTL is how long stock is held for an order that nobody commits.
-	ReservationTTL time.Duration `env:"RESERVATION_TTL" envDefault:"1h"`
+	// ReservationTTL is how long stock is held for an order that nobody commits. It must outlast the saga, which may take
+	// 70 minutes from the hold to the commit: 20 to authorize, 30 to book the carrier and 20 to capture. A hold that
+	// expires before can be sold to another order, after this one was paid for. The rest is for workers that were down.
+	ReservationTTL time.Duration `env:"RESERVATION_TTL" envDefault:"2h"`
 }
 
 // Validate implements config.Validator.

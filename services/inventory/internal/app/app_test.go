@@ -42,7 +42,7 @@ func settings(t *testing.T, dsn, natsURL string) app.Config {
 			NATSURL: config.Secret(natsURL), PayloadKeys: config.Secret(seal.NewKey("test")),
 			HTTPAddr: freeAddr(t), OpsAddr: freeAddr(t), DrainTimeout: 10 * time.Second,
 		}},
-		ReservationTTL: time.Hour,
+		ReservationTTL: 2 * time.Hour,
 	}
 }
 
@@ -190,6 +190,18 @@ func TestConfigurationNamesEveryMistake(t *testing.T) {
 		require.ErrorContains(t, err, name)
 	}
 	require.NotContains(t, err.Error(), "secret")
+}
+
+func TestAHoldOutlastsTheLongestSagaByDefault(t *testing.T) {
+	for variable, value := range map[string]string{
+		"DATABASE_URL": "postgres://x", "NATS_URL": "nats://x", "PAYLOAD_KEYS": seal.NewKey("test"),
+	} {
+		t.Setenv(variable, value)
+	}
+	cfg, err := config.Load[app.Config]()
+	require.NoError(t, err)
+	const authorize, book, capture = 20 * time.Minute, 30 * time.Minute, 20 * time.Minute // The saga's deadlines.
+	require.Greater(t, cfg.ReservationTTL, authorize+book+capture)
 }
 
 func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
