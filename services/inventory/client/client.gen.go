@@ -361,10 +361,14 @@ type ClientInterface interface {
 
 	// ListReservations Lists reservations, newest first.
 	//
+	// For operators (scope `orders:operate`).
+	//
 	// Corresponds with GET /v1/reservations (the `ListReservations` operationId).
 	ListReservations(ctx context.Context, params *ListReservationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetReservation Returns one reservation.
+	//
+	// For operators (scope `orders:operate`).
 	//
 	// Corresponds with GET /v1/reservations/{id} (the `GetReservation` operationId).
 	GetReservation(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -446,6 +450,8 @@ type ClientInterface interface {
 
 // ListReservations Lists reservations, newest first.
 //
+// For operators (scope `orders:operate`).
+//
 // Corresponds with GET /v1/reservations (the `ListReservations` operationId).
 func (c *Client) ListReservations(ctx context.Context, params *ListReservationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListReservationsRequest(c.Server, params)
@@ -460,6 +466,8 @@ func (c *Client) ListReservations(ctx context.Context, params *ListReservationsP
 }
 
 // GetReservation Returns one reservation.
+//
+// For operators (scope `orders:operate`).
 //
 // Corresponds with GET /v1/reservations/{id} (the `GetReservation` operationId).
 func (c *Client) GetReservation(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1205,12 +1213,16 @@ type ClientWithResponsesInterface interface {
 
 	// ListReservationsWithResponse Lists reservations, newest first.
 	//
+	// For operators (scope `orders:operate`).
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/reservations (the `ListReservations` operationId).
 	ListReservationsWithResponse(ctx context.Context, params *ListReservationsParams, reqEditors ...RequestEditorFn) (*ListReservationsHTTPResponse, error)
 
 	// GetReservationWithResponse Returns one reservation.
+	//
+	// For operators (scope `orders:operate`).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1732,6 +1744,8 @@ func (r PutWarehouseHTTPResponse) ContentType() string {
 
 // ListReservationsWithResponse Lists reservations, newest first.
 //
+// For operators (scope `orders:operate`).
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/reservations (the `ListReservations` operationId).
@@ -1744,6 +1758,8 @@ func (c *ClientWithResponses) ListReservationsWithResponse(ctx context.Context, 
 }
 
 // GetReservationWithResponse Returns one reservation.
+//
+// For operators (scope `orders:operate`).
 //
 // Returns a wrapper object for the known response body format(s).
 //

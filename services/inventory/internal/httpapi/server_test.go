@@ -217,10 +217,14 @@ func TestWarehousesHavePriorities(t *testing.T) {
 	require.Equal(t, []string{"BER 100", "MUC 1", "NEW 7"}, got)
 }
 
-func TestOnlyOperatorsChangeStock(t *testing.T) {
+func TestOnlyOperatorsChangeStockAndReadReservations(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.put("MUG BER 1")
+	held, err := b.svc.Reserve(t.Context(), inventory.ReserveRequest{
+		OrderID: id.New(id.Order), Lines: []inventory.Line{{SKU: "MUG", Quantity: 1}},
+	})
+	require.NoError(t, err)
 	before := b.stored()
 	reader := func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Orderflow-Scopes", "orders:read")
@@ -241,9 +245,23 @@ func TestOnlyOperatorsChangeStock(t *testing.T) {
 	record("adjust", adjusted, err)
 	put, err := b.PutWarehouseWithResponse(t.Context(), "BER", client.WarehousePriority{Priority: 1}, reader)
 	record("warehouse", put, err)
+	reservations, err := b.ListReservationsWithResponse(t.Context(), &client.ListReservationsParams{}, reader)
+	record("reservations", reservations, err)
+	reservation, err := b.GetReservationWithResponse(t.Context(), held.ReservationID, reader)
+	record("reservation", reservation, err)
+	unknown, err := b.GetReservationWithResponse(t.Context(), "rsv_1", reader)
+	record("unknown reservation", unknown, err)
 	list, err := b.ListStockWithResponse(t.Context(), &client.ListStockParams{}, reader)
 	record("list", list, err)
+	article, err := b.GetStockWithResponse(t.Context(), "MUG", reader)
+	record("article", article, err)
+	warehouses, err := b.ListWarehousesWithResponse(t.Context(), &client.ListWarehousesParams{}, reader)
+	record("warehouses", warehouses, err)
 
-	require.Equal(t, map[string]int{"import": 403, "set": 403, "adjust": 403, "warehouse": 403, "list": 200}, statuses)
+	require.Equal(t, map[string]int{
+		"import": 403, "set": 403, "adjust": 403, "warehouse": 403,
+		"reservations": 403, "reservation": 403, "unknown reservation": 403,
+		"list": 200, "article": 200, "warehouses": 200,
+	}, statuses)
 	require.Equal(t, before, b.stored())
 }
