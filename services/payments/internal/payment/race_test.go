@@ -3,16 +3,20 @@ package payment_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderflow/orderflow/pkg/errs"
+	"github.com/orderflow/orderflow/pkg/idempotency"
 	"github.com/orderflow/orderflow/services/payments"
 	"github.com/orderflow/orderflow/services/payments/internal/gateway/sandbox"
 	"github.com/orderflow/orderflow/services/payments/internal/payment"
 )
 
 const races = 50
+
+const patience = 30 * time.Second
 
 // together runs a step and the undo at the same time. The undo is repeated, as a saga does, until it is done.
 func together(t *testing.T, o *order, step func() error) {
@@ -140,4 +144,31 @@ func TestNoAttemptBeginsOnceTheUndoHasBegun(t *testing.T) {
 	_, err = o.cancel()
 	require.NoError(t, err)
 	o.requireState(payment.Voided)
+}
+
+// Neither request can see the other's refund, and no lock on a payment keeps them apart.
+func TestOneKeyForRefundsOfTwoPaymentsAtOnceIsRefused(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	first, second := b.order(sandbox.TokenVisa).captured(), b.order(sandbox.TokenVisa).captured()
+	other, err := b.pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = other.Rollback(t.Context()) }()
+	_, err = other.Exec(t.Context(), `
+		INSERT INTO refunds (id, payment_id, origin, requested_by, idempotency_key, fingerprint, amount, reason, state,
+			created_at, updated_at)
+		VALUES ('ref_other', $1, 'http', 'anna', 'k', '', 100, 'r', 'pending', now(), now())`, first.row().ID)
+	require.NoError(t, err)
+
+	answer := make(chan error, 1)
+	go func() { _, err := second.refund("k", 100); answer <- err }()
+	require.Eventually(t, func() bool {
+		var waiting bool
+		err := b.pool.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_stat_activity
+			WHERE datname = current_database() AND wait_event_type = 'Lock')`).Scan(&waiting)
+		return err == nil && waiting
+	}, patience, 5*time.Millisecond)
+	require.NoError(t, other.Commit(t.Context()))
+	require.ErrorIs(t, <-answer, idempotency.ErrReused)
+	require.Zero(t, second.charge().Refunded)
 }

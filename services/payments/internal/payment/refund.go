@@ -14,6 +14,7 @@ import (
 	"github.com/orderflow/orderflow/pkg/id"
 	"github.com/orderflow/orderflow/pkg/idempotency"
 	"github.com/orderflow/orderflow/pkg/money"
+	"github.com/orderflow/orderflow/pkg/postgres"
 	"github.com/orderflow/orderflow/services/payments"
 	"github.com/orderflow/orderflow/services/payments/internal/store/db"
 )
@@ -144,9 +145,16 @@ func (s *Service) announceRefund(
 	return r, false, err
 }
 
+// refundsKey is the constraint by which a caller's key belongs to one refund.
+const refundsKey = "refunds_key"
+
 func (s *Service) insertRefund(ctx context.Context, tx pgx.Tx, p Payment, row db.InsertRefundParams) (Refund, error) {
 	row.ID, row.PaymentID, row.CreatedAt, row.AttemptUntil = id.New(id.Refund), p.ID, s.now(), ptr(s.callUntil())
 	made, err := db.New(tx).InsertRefund(ctx, row)
+	if postgres.ConstraintName(err) == refundsKey {
+		// Meanwhile a refund of another payment has taken the key. The lock on this payment does not keep it away.
+		return Refund{}, idempotency.ErrReused.WithCause(err)
+	}
 	if err != nil {
 		return Refund{}, fmt.Errorf("insert a refund of %s: %w", p.ID, err)
 	}
