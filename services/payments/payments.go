@@ -88,7 +88,7 @@ var (
 	ErrLimitExceeded = errs.New(errs.Declined, "customer_limit_exceeded",
 		"The payment was declined because it exceeds the limit for this customer.")
 	ErrMaintenance = errs.New(errs.Unavailable, "payments_maintenance",
-		"Payments are being maintained. The order goes on afterwards.")
+		"Payments are being maintained. Please try again later.")
 	ErrProviderUnavailable = errs.New(errs.Unavailable, "payment_provider_unavailable",
 		"The payment provider cannot be reached.")
 	ErrOutcomeUnknown = errs.New(errs.OutcomeUnknown, "payment_outcome_unknown",

@@ -99,6 +99,8 @@ func TestMaintenanceHoldsBackOnlyNewMoney(t *testing.T) {
 	for _, o := range []*order{fresh, failed} {
 		_, err = o.authorize()
 		require.ErrorIs(t, err, payments.ErrMaintenance)
+		// A saga does not wait for ever, so nothing is promised about its order.
+		require.Equal(t, "Payments are being maintained. Please try again later.", errs.From(err).Message)
 	}
 	list, err := b.svc.Payments(t.Context(), payment.Filter{OrderID: fresh.id}, nil, 1)
 	require.NoError(t, err)
