@@ -30,10 +30,20 @@ type Money struct {
 // Of returns an amount of minor units.
 func Of(amount int64, code string) Money { return Money{Amount: amount, Currency: code} }
 
-// KnownCurrency reports whether code is an ISO 4217 code in upper case.
+// KnownCurrency reports whether code is the ISO 4217 code, in upper case, of money that one can pay with. Not all codes
+// are: those that begin with X belong to no country, and most of them stand for gold, for units of account, for tests
+// (XTS), or for no currency at all (XXX).
 func KnownCurrency(code string) bool {
 	unit, err := currency.ParseISO(code)
-	return err == nil && unit.String() == code
+	if err != nil || unit.String() != code {
+		return false
+	}
+	switch code {
+	case "XAF", "XCD", "XOF", "XPF": // the francs and the dollar that several countries share
+		return true
+	default:
+		return code[0] != 'X'
+	}
 }
 
 // Add returns the sum, ErrCurrencyMismatch or ErrOverflow.

@@ -48,3 +48,15 @@ func TestKnownCurrencyWantsUpperCaseISO4217(t *testing.T) {
 		require.Equal(t, known, money.KnownCurrency(code), code)
 	}
 }
+
+func TestKnownCurrencyIsMoneyThatOneCanPayWith(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"XAF", "XCD", "XOF", "XPF"} {
+		require.True(t, money.KnownCurrency(code), code)
+	}
+	for _, code := range []string{
+		"XXX", "XTS", "XAU", "XAG", "XPT", "XPD", "XBA", "XBB", "XBC", "XBD", "XDR", "XSU", "XUA",
+	} {
+		require.False(t, money.KnownCurrency(code), code)
+	}
+}

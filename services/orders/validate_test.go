@@ -42,6 +42,8 @@ func TestEveryBrokenRuleIsNamedWithItsPlace(t *testing.T) {
 		"long customer":      {func(o *orders.Order) { o.CustomerID = strings.Repeat("c", 129) }, "/customer_id", "invalid"},
 		"small currency":     {func(o *orders.Order) { o.Currency = "eur" }, "/currency", "unknown_currency"},
 		"unknown currency":   {func(o *orders.Order) { o.Currency = "ABC" }, "/currency", "unknown_currency"},
+		"no currency":        {func(o *orders.Order) { o.Currency = "XXX" }, "/currency", "unknown_currency"},
+		"currency for tests": {func(o *orders.Order) { o.Currency = "XTS" }, "/currency", "unknown_currency"},
 		"no token":           {func(o *orders.Order) { o.PaymentToken = "" }, "/payment_token", "invalid"},
 		"no lines":           {func(o *orders.Order) { o.Lines = nil }, "/lines", "out_of_range"},
 		"too many lines":     {func(o *orders.Order) { o.Lines = make([]orders.Line, 101) }, "/lines", "out_of_range"},
