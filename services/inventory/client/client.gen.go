@@ -229,6 +229,9 @@ type IdempotencyKey = string
 // Limit defines model for Limit.
 type Limit = int
 
+// OptionalIdempotencyKey defines model for OptionalIdempotencyKey.
+type OptionalIdempotencyKey = string
+
 // PathSKU The code of an article.
 //
 // Example: MUG-BLUE
@@ -259,6 +262,21 @@ type ListStockParams struct {
 	Cursor    *Cursor        `form:"cursor,omitempty" json:"cursor,omitempty"`
 	SKU       *SKU           `form:"sku,omitempty" json:"sku,omitempty"`
 	Warehouse *WarehouseCode `form:"warehouse,omitempty" json:"warehouse,omitempty"`
+}
+
+// ImportStockParams defines parameters for ImportStock.
+type ImportStockParams struct {
+	// IdempotencyKey Makes the call safe to repeat: the same key with the same request gives the stored answer for 24 hours, and changes nothing. Quoted (as a structured field) or bare. Without a key the call is carried out again.
+	IdempotencyKey *OptionalIdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// ContentDigest The SHA-256 of the body (RFC 9530), required with an Idempotency-Key. Nothing is imported if the body is another one (400 `content_digest_mismatch`).
+	ContentDigest *string `json:"Content-Digest,omitempty"`
+}
+
+// SetStockParams defines parameters for SetStock.
+type SetStockParams struct {
+	// IdempotencyKey Makes the call safe to repeat: the same key with the same request gives the stored answer for 24 hours, and changes nothing. Quoted (as a structured field) or bare. Without a key the call is carried out again.
+	IdempotencyKey *OptionalIdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // AdjustStockParams defines parameters for AdjustStock.
@@ -380,12 +398,14 @@ type ClientInterface interface {
 
 	// ImportStockWithBody Sets the quantities on hand of many articles at once.
 	//
-	// The body is CSV (RFC 4180) in UTF-8 with the header `sku,warehouse,on_hand`. Each line sets the quantity on hand of one article in one warehouse; what the body does not name stays as it is. Either every line is taken over or none: if any line is wrong, the answer is a 422 whose `errors` name the first 100 wrong lines by number, such as `/lines/17`; the header is line 1. Sending the same body again changes nothing.
+	// The body is CSV (RFC 4180) in UTF-8 with the header `sku,warehouse,on_hand`. Each line sets the quantity on hand of one article in one warehouse; what the body does not name stays as it is. Either every line is taken over or none: if any line is wrong, the answer is a 422 whose `errors` name the first 100 wrong lines by number, such as `/lines/17`; the header is line 1.
+	//
+	// Sending the same body again sets the same quantities again, and so brings back the pieces that were sold in between. Who repeats an import whose answer was lost sends it with an Idempotency-Key from the beginning. Such an import needs the Content-Digest: the key stands for this content, which is not known before it was read.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/stock (the `ImportStock` operationId).
-	ImportStockWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	ImportStockWithBody(ctx context.Context, params *ImportStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetStock Returns the stock of one article, over all warehouses and in each.
 	//
@@ -394,21 +414,21 @@ type ClientInterface interface {
 
 	// SetStockWithBody Sets the quantity on hand of one article in one warehouse.
 	//
-	// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409).
+	// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409). To set it again brings back the pieces that were sold in between; who repeats a call whose answer was lost sends it with an Idempotency-Key from the beginning.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /v1/stock/{sku}/{warehouse} (the `SetStock` operationId).
-	SetStockWithBody(ctx context.Context, sku PathSKU, warehouse PathWarehouse, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SetStockWithBody(ctx context.Context, sku PathSKU, warehouse PathWarehouse, params *SetStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SetStock Sets the quantity on hand of one article in one warehouse.
 	//
-	// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409).
+	// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409). To set it again brings back the pieces that were sold in between; who repeats a call whose answer was lost sends it with an Idempotency-Key from the beginning.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /v1/stock/{sku}/{warehouse} (the `SetStock` operationId).
-	SetStock(ctx context.Context, sku PathSKU, warehouse PathWarehouse, body SetStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+	SetStock(ctx context.Context, sku PathSKU, warehouse PathWarehouse, params *SetStockParams, body SetStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// AdjustStockWithBody Adds to or takes from the quantity on hand of one article in one warehouse.
 	//
@@ -499,13 +519,15 @@ func (c *Client) ListStock(ctx context.Context, params *ListStockParams, reqEdit
 
 // ImportStockWithBody Sets the quantities on hand of many articles at once.
 //
-// The body is CSV (RFC 4180) in UTF-8 with the header `sku,warehouse,on_hand`. Each line sets the quantity on hand of one article in one warehouse; what the body does not name stays as it is. Either every line is taken over or none: if any line is wrong, the answer is a 422 whose `errors` name the first 100 wrong lines by number, such as `/lines/17`; the header is line 1. Sending the same body again changes nothing.
+// The body is CSV (RFC 4180) in UTF-8 with the header `sku,warehouse,on_hand`. Each line sets the quantity on hand of one article in one warehouse; what the body does not name stays as it is. Either every line is taken over or none: if any line is wrong, the answer is a 422 whose `errors` name the first 100 wrong lines by number, such as `/lines/17`; the header is line 1.
+//
+// Sending the same body again sets the same quantities again, and so brings back the pieces that were sold in between. Who repeats an import whose answer was lost sends it with an Idempotency-Key from the beginning. Such an import needs the Content-Digest: the key stands for this content, which is not known before it was read.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /v1/stock (the `ImportStock` operationId).
-func (c *Client) ImportStockWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewImportStockRequestWithBody(c.Server, contentType, body)
+func (c *Client) ImportStockWithBody(ctx context.Context, params *ImportStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewImportStockRequestWithBody(c.Server, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -533,13 +555,13 @@ func (c *Client) GetStock(ctx context.Context, sku PathSKU, reqEditors ...Reques
 
 // SetStockWithBody Sets the quantity on hand of one article in one warehouse.
 //
-// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409).
+// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409). To set it again brings back the pieces that were sold in between; who repeats a call whose answer was lost sends it with an Idempotency-Key from the beginning.
 //
 // Takes any type of body and a specified content type.
 //
 // Corresponds with PUT /v1/stock/{sku}/{warehouse} (the `SetStock` operationId).
-func (c *Client) SetStockWithBody(ctx context.Context, sku PathSKU, warehouse PathWarehouse, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSetStockRequestWithBody(c.Server, sku, warehouse, contentType, body)
+func (c *Client) SetStockWithBody(ctx context.Context, sku PathSKU, warehouse PathWarehouse, params *SetStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetStockRequestWithBody(c.Server, sku, warehouse, params, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -552,13 +574,13 @@ func (c *Client) SetStockWithBody(ctx context.Context, sku PathSKU, warehouse Pa
 
 // SetStock Sets the quantity on hand of one article in one warehouse.
 //
-// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409).
+// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409). To set it again brings back the pieces that were sold in between; who repeats a call whose answer was lost sends it with an Idempotency-Key from the beginning.
 //
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with PUT /v1/stock/{sku}/{warehouse} (the `SetStock` operationId).
-func (c *Client) SetStock(ctx context.Context, sku PathSKU, warehouse PathWarehouse, body SetStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewSetStockRequest(c.Server, sku, warehouse, body)
+func (c *Client) SetStock(ctx context.Context, sku PathSKU, warehouse PathWarehouse, params *SetStockParams, body SetStockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetStockRequest(c.Server, sku, warehouse, params, body)
 	if err != nil {
 		return nil, err
 	}
@@ -871,7 +893,7 @@ func NewListStockRequest(server string, params *ListStockParams) (*http.Request,
 }
 
 // NewImportStockRequestWithBody constructs an http.Request for the ImportStock method, with any body, and a specified content type
-func NewImportStockRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+func NewImportStockRequestWithBody(server string, params *ImportStockParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	serverURL, err := url.Parse(server)
@@ -895,6 +917,32 @@ func NewImportStockRequestWithBody(server string, contentType string, body io.Re
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+		if params.ContentDigest != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Content-Digest", *params.ContentDigest, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Content-Digest", headerParam1)
+		}
+
+	}
 
 	return req, nil
 }
@@ -934,18 +982,18 @@ func NewGetStockRequest(server string, sku PathSKU) (*http.Request, error) {
 }
 
 // NewSetStockRequest calls the generic SetStock builder with application/json body
-func NewSetStockRequest(server string, sku PathSKU, warehouse PathWarehouse, body SetStockJSONRequestBody) (*http.Request, error) {
+func NewSetStockRequest(server string, sku PathSKU, warehouse PathWarehouse, params *SetStockParams, body SetStockJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
 	buf, err := json.Marshal(body)
 	if err != nil {
 		return nil, err
 	}
 	bodyReader = bytes.NewReader(buf)
-	return NewSetStockRequestWithBody(server, sku, warehouse, "application/json", bodyReader)
+	return NewSetStockRequestWithBody(server, sku, warehouse, params, "application/json", bodyReader)
 }
 
 // NewSetStockRequestWithBody constructs an http.Request for the SetStock method, with any body, and a specified content type
-func NewSetStockRequestWithBody(server string, sku PathSKU, warehouse PathWarehouse, contentType string, body io.Reader) (*http.Request, error) {
+func NewSetStockRequestWithBody(server string, sku PathSKU, warehouse PathWarehouse, params *SetStockParams, contentType string, body io.Reader) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -983,6 +1031,21 @@ func NewSetStockRequestWithBody(server string, sku PathSKU, warehouse PathWareho
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.IdempotencyKey != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Idempotency-Key", *params.IdempotencyKey, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Idempotency-Key", headerParam0)
+		}
+
+	}
 
 	return req, nil
 }
@@ -1238,12 +1301,14 @@ type ClientWithResponsesInterface interface {
 
 	// ImportStockWithBodyWithResponse Sets the quantities on hand of many articles at once.
 	//
-	// The body is CSV (RFC 4180) in UTF-8 with the header `sku,warehouse,on_hand`. Each line sets the quantity on hand of one article in one warehouse; what the body does not name stays as it is. Either every line is taken over or none: if any line is wrong, the answer is a 422 whose `errors` name the first 100 wrong lines by number, such as `/lines/17`; the header is line 1. Sending the same body again changes nothing.
+	// The body is CSV (RFC 4180) in UTF-8 with the header `sku,warehouse,on_hand`. Each line sets the quantity on hand of one article in one warehouse; what the body does not name stays as it is. Either every line is taken over or none: if any line is wrong, the answer is a 422 whose `errors` name the first 100 wrong lines by number, such as `/lines/17`; the header is line 1.
+	//
+	// Sending the same body again sets the same quantities again, and so brings back the pieces that were sold in between. Who repeats an import whose answer was lost sends it with an Idempotency-Key from the beginning. Such an import needs the Content-Digest: the key stands for this content, which is not known before it was read.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/stock (the `ImportStock` operationId).
-	ImportStockWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportStockHTTPResponse, error)
+	ImportStockWithBodyWithResponse(ctx context.Context, params *ImportStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportStockHTTPResponse, error)
 
 	// GetStockWithResponse Returns the stock of one article, over all warehouses and in each.
 	//
@@ -1254,21 +1319,21 @@ type ClientWithResponsesInterface interface {
 
 	// SetStockWithBodyWithResponse Sets the quantity on hand of one article in one warehouse.
 	//
-	// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409).
+	// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409). To set it again brings back the pieces that were sold in between; who repeats a call whose answer was lost sends it with an Idempotency-Key from the beginning.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/stock/{sku}/{warehouse} (the `SetStock` operationId).
-	SetStockWithBodyWithResponse(ctx context.Context, sku PathSKU, warehouse PathWarehouse, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetStockHTTPResponse, error)
+	SetStockWithBodyWithResponse(ctx context.Context, sku PathSKU, warehouse PathWarehouse, params *SetStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetStockHTTPResponse, error)
 
 	// SetStockWithResponse Sets the quantity on hand of one article in one warehouse.
 	//
-	// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409).
+	// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409). To set it again brings back the pieces that were sold in between; who repeats a call whose answer was lost sends it with an Idempotency-Key from the beginning.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /v1/stock/{sku}/{warehouse} (the `SetStock` operationId).
-	SetStockWithResponse(ctx context.Context, sku PathSKU, warehouse PathWarehouse, body SetStockJSONRequestBody, reqEditors ...RequestEditorFn) (*SetStockHTTPResponse, error)
+	SetStockWithResponse(ctx context.Context, sku PathSKU, warehouse PathWarehouse, params *SetStockParams, body SetStockJSONRequestBody, reqEditors ...RequestEditorFn) (*SetStockHTTPResponse, error)
 
 	// AdjustStockWithBodyWithResponse Adds to or takes from the quantity on hand of one article in one warehouse.
 	//
@@ -1787,13 +1852,15 @@ func (c *ClientWithResponses) ListStockWithResponse(ctx context.Context, params 
 
 // ImportStockWithBodyWithResponse Sets the quantities on hand of many articles at once.
 //
-// The body is CSV (RFC 4180) in UTF-8 with the header `sku,warehouse,on_hand`. Each line sets the quantity on hand of one article in one warehouse; what the body does not name stays as it is. Either every line is taken over or none: if any line is wrong, the answer is a 422 whose `errors` name the first 100 wrong lines by number, such as `/lines/17`; the header is line 1. Sending the same body again changes nothing.
+// The body is CSV (RFC 4180) in UTF-8 with the header `sku,warehouse,on_hand`. Each line sets the quantity on hand of one article in one warehouse; what the body does not name stays as it is. Either every line is taken over or none: if any line is wrong, the answer is a 422 whose `errors` name the first 100 wrong lines by number, such as `/lines/17`; the header is line 1.
+//
+// Sending the same body again sets the same quantities again, and so brings back the pieces that were sold in between. Who repeats an import whose answer was lost sends it with an Idempotency-Key from the beginning. Such an import needs the Content-Digest: the key stands for this content, which is not known before it was read.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/stock (the `ImportStock` operationId).
-func (c *ClientWithResponses) ImportStockWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportStockHTTPResponse, error) {
-	rsp, err := c.ImportStockWithBody(ctx, contentType, body, reqEditors...)
+func (c *ClientWithResponses) ImportStockWithBodyWithResponse(ctx context.Context, params *ImportStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ImportStockHTTPResponse, error) {
+	rsp, err := c.ImportStockWithBody(ctx, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -1815,13 +1882,13 @@ func (c *ClientWithResponses) GetStockWithResponse(ctx context.Context, sku Path
 
 // SetStockWithBodyWithResponse Sets the quantity on hand of one article in one warehouse.
 //
-// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409).
+// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409). To set it again brings back the pieces that were sold in between; who repeats a call whose answer was lost sends it with an Idempotency-Key from the beginning.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/stock/{sku}/{warehouse} (the `SetStock` operationId).
-func (c *ClientWithResponses) SetStockWithBodyWithResponse(ctx context.Context, sku PathSKU, warehouse PathWarehouse, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetStockHTTPResponse, error) {
-	rsp, err := c.SetStockWithBody(ctx, sku, warehouse, contentType, body, reqEditors...)
+func (c *ClientWithResponses) SetStockWithBodyWithResponse(ctx context.Context, sku PathSKU, warehouse PathWarehouse, params *SetStockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetStockHTTPResponse, error) {
+	rsp, err := c.SetStockWithBody(ctx, sku, warehouse, params, contentType, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -1830,13 +1897,13 @@ func (c *ClientWithResponses) SetStockWithBodyWithResponse(ctx context.Context, 
 
 // SetStockWithResponse Sets the quantity on hand of one article in one warehouse.
 //
-// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409).
+// The article and the warehouse come into being if they are new. The quantity cannot be set below what is reserved (409). To set it again brings back the pieces that were sold in between; who repeats a call whose answer was lost sends it with an Idempotency-Key from the beginning.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with PUT /v1/stock/{sku}/{warehouse} (the `SetStock` operationId).
-func (c *ClientWithResponses) SetStockWithResponse(ctx context.Context, sku PathSKU, warehouse PathWarehouse, body SetStockJSONRequestBody, reqEditors ...RequestEditorFn) (*SetStockHTTPResponse, error) {
-	rsp, err := c.SetStock(ctx, sku, warehouse, body, reqEditors...)
+func (c *ClientWithResponses) SetStockWithResponse(ctx context.Context, sku PathSKU, warehouse PathWarehouse, params *SetStockParams, body SetStockJSONRequestBody, reqEditors ...RequestEditorFn) (*SetStockHTTPResponse, error) {
+	rsp, err := c.SetStock(ctx, sku, warehouse, params, body, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

@@ -192,7 +192,7 @@ func TestConfigurationNamesEveryMistake(t *testing.T) {
 	require.NotContains(t, err.Error(), "secret")
 }
 
-func TestAHoldOutlastsTheLongestSagaByDefault(t *testing.T) {
+func TestAHoldOutlastsTheLongestSagaByDefault(t *testing.T) { //nolint:paralleltest // It sets the environment.
 	for variable, value := range map[string]string{
 		"DATABASE_URL": "postgres://x", "NATS_URL": "nats://x", "PAYLOAD_KEYS": seal.NewKey("test"),
 	} {

@@ -234,6 +234,9 @@ type IdempotencyKey = string
 // Limit defines model for Limit.
 type Limit = int
 
+// OptionalIdempotencyKey defines model for OptionalIdempotencyKey.
+type OptionalIdempotencyKey = string
+
 // PathSKU The code of an article.
 //
 // Example: MUG-BLUE
@@ -264,6 +267,21 @@ type ListStockParams struct {
 	Cursor    *Cursor        `form:"cursor,omitempty" json:"cursor,omitempty"`
 	SKU       *SKU           `form:"sku,omitempty" json:"sku,omitempty"`
 	Warehouse *WarehouseCode `form:"warehouse,omitempty" json:"warehouse,omitempty"`
+}
+
+// ImportStockParams defines parameters for ImportStock.
+type ImportStockParams struct {
+	// IdempotencyKey Makes the call safe to repeat: the same key with the same request gives the stored answer for 24 hours, and changes nothing. Quoted (as a structured field) or bare. Without a key the call is carried out again.
+	IdempotencyKey *OptionalIdempotencyKey `json:"Idempotency-Key,omitempty"`
+
+	// ContentDigest The SHA-256 of the body (RFC 9530), required with an Idempotency-Key. Nothing is imported if the body is another one (400 `content_digest_mismatch`).
+	ContentDigest *string `json:"Content-Digest,omitempty"`
+}
+
+// SetStockParams defines parameters for SetStock.
+type SetStockParams struct {
+	// IdempotencyKey Makes the call safe to repeat: the same key with the same request gives the stored answer for 24 hours, and changes nothing. Quoted (as a structured field) or bare. Without a key the call is carried out again.
+	IdempotencyKey *OptionalIdempotencyKey `json:"Idempotency-Key,omitempty"`
 }
 
 // AdjustStockParams defines parameters for AdjustStock.
@@ -303,13 +321,13 @@ type ServerInterface interface {
 	ListStock(ctx echo.Context, params ListStockParams) error
 	// ImportStock Sets the quantities on hand of many articles at once.
 	// (PUT /v1/stock)
-	ImportStock(ctx echo.Context) error
+	ImportStock(ctx echo.Context, params ImportStockParams) error
 	// GetStock Returns the stock of one article, over all warehouses and in each.
 	// (GET /v1/stock/{sku})
 	GetStock(ctx echo.Context, sku PathSKU) error
 	// SetStock Sets the quantity on hand of one article in one warehouse.
 	// (PUT /v1/stock/{sku}/{warehouse})
-	SetStock(ctx echo.Context, sku PathSKU, warehouse PathWarehouse) error
+	SetStock(ctx echo.Context, sku PathSKU, warehouse PathWarehouse, params SetStockParams) error
 	// AdjustStock Adds to or takes from the quantity on hand of one article in one warehouse.
 	// (POST /v1/stock/{sku}/{warehouse}/adjustments)
 	AdjustStock(ctx echo.Context, sku PathSKU, warehouse PathWarehouse, params AdjustStockParams) error
@@ -424,8 +442,43 @@ func (w *ServerInterfaceWrapper) ListStock(ctx echo.Context) error {
 func (w *ServerInterfaceWrapper) ImportStock(ctx echo.Context) error {
 	var err error
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params ImportStockParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey OptionalIdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+	// ------------- Optional header parameter "Content-Digest" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Content-Digest")]; found {
+		var ContentDigest string
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Content-Digest, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Content-Digest", valueList[0], &ContentDigest, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Content-Digest: %s", err))
+		}
+
+		params.ContentDigest = &ContentDigest
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.ImportStock(ctx)
+	err = w.Handler.ImportStock(ctx, params)
 	return err
 }
 
@@ -464,8 +517,28 @@ func (w *ServerInterfaceWrapper) SetStock(ctx echo.Context) error {
 		return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter warehouse: %s", err))
 	}
 
+	// Parameter object where we will unmarshal all parameters from the context
+	var params SetStockParams
+
+	headers := ctx.Request().Header
+	// ------------- Optional header parameter "Idempotency-Key" -------------
+	if valueList, found := headers[http.CanonicalHeaderKey("Idempotency-Key")]; found {
+		var IdempotencyKey OptionalIdempotencyKey
+		n := len(valueList)
+		if n != 1 {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Expected one value for Idempotency-Key, got %d", n))
+		}
+
+		err = runtime.BindStyledParameterWithOptions("simple", "Idempotency-Key", valueList[0], &IdempotencyKey, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""})
+		if err != nil {
+			return echo.NewHTTPError(http.StatusBadRequest, fmt.Sprintf("Invalid format for parameter Idempotency-Key: %s", err))
+		}
+
+		params.IdempotencyKey = &IdempotencyKey
+	}
+
 	// Invoke the callback with all the unmarshaled arguments
-	err = w.Handler.SetStock(ctx, sku, warehouse)
+	err = w.Handler.SetStock(ctx, sku, warehouse, params)
 	return err
 }
 
@@ -735,7 +808,8 @@ func (response ListStockdefaultApplicationProblemPlusJSONResponse) VisitListStoc
 }
 
 type ImportStockRequestObject struct {
-	Body io.Reader
+	Params ImportStockParams
+	Body   io.Reader
 }
 
 type ImportStockResponseObject interface {
@@ -815,6 +889,7 @@ func (response GetStockdefaultApplicationProblemPlusJSONResponse) VisitGetStockR
 type SetStockRequestObject struct {
 	SKU       PathSKU       `json:"sku"`
 	Warehouse PathWarehouse `json:"warehouse"`
+	Params    SetStockParams
 	Body      *SetStockJSONRequestBody
 }
 
@@ -1093,8 +1168,10 @@ func (sh *strictHandler) ListStock(ctx echo.Context, params ListStockParams) err
 }
 
 // ImportStock operation middleware
-func (sh *strictHandler) ImportStock(ctx echo.Context) error {
+func (sh *strictHandler) ImportStock(ctx echo.Context, params ImportStockParams) error {
 	var request ImportStockRequestObject
+
+	request.Params = params
 
 	request.Body = ctx.Request().Body
 
@@ -1143,11 +1220,12 @@ func (sh *strictHandler) GetStock(ctx echo.Context, sku PathSKU) error {
 }
 
 // SetStock operation middleware
-func (sh *strictHandler) SetStock(ctx echo.Context, sku PathSKU, warehouse PathWarehouse) error {
+func (sh *strictHandler) SetStock(ctx echo.Context, sku PathSKU, warehouse PathWarehouse, params SetStockParams) error {
 	var request SetStockRequestObject
 
 	request.SKU = sku
 	request.Warehouse = warehouse
+	request.Params = params
 
 	var body SetStockJSONRequestBody
 	var err error
@@ -1319,54 +1397,60 @@ func (sh *strictHandler) PutWarehouse(ctx echo.Context, warehouse PathWarehouse)
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"zFttc9u2k/8qO7y+SKbUgx0nTdRXScZpfUkbnx23M5fmYohciahJgAFAyapH3/1mAT5KkCXZsf/1K0kE",
-	"sYvd3z7DN0Eks1wKFEYHo5sgZ4plaFDZb28LpaWiTzHqSPHccCmCUfApQbgUeG2+RnbFJcgJmAQhZ1OE",
-	"MU6kwj6cGJhLdaVhIhUcHkEiC6VDmHOT2MWaZQgTnhK1fhAGnLb+VqBaBGEgWIbBKHD7B2GgowQzRqxk",
-	"7PoDiqlJgtHB8PAoDDIu6h/CwCxyelEbxcU0WC7D4CTGLJcGRbR4j4v10/zGrlBbjiKWpqDZBMFIUJgj",
-	"M6OG1StcrDCv8FuB2sCUz8odtJEKY2BCz1F1Dt6H/ymkwRieMA0MtFFFZApaPOGYxk9BKhgzhf2/RCWL",
-	"BFmMqhFG6yA9OkkYEANcYRyMjCpwg5QOnz/fLqQPPOPGr+mUqSmdUhTZGBWpWsm5BilqlfeB1sU4YUVq",
-	"gGs4HG5SaGrprHDKsyIjbQ4tn+W3mksuDE5RWTZPmUnO31/Qe3b3nJmk2VxfFbcK5QeFk2AU/NegAf3A",
-	"PdUD2rWi8CdTmMhC4wY68/r5XanVFN7KGIMlEVaocyk0Wss7VXKcYkYfIykMCqsblucpjxjpZpC7FT/+",
-	"rUlRNzvSrfa1FLuq/jNhBuYoDMyVFFN4cvbuLbw6ev7T074VTLkFUXgd/11ok1VcxTGnPVh6qmSOynA6",
-	"w4SlGsMgb/1E4EoNW0fZKceIDEgCi+OQLMFIMOwKgU9A4JQZPsM+/C4N/INKErYmUmXMOHS8OArCDoya",
-	"vxageisPVtFFGmClMG8T4Zlb5VRW6f5zebR6ky81ATn+GyND+79WhkcpnhsZXe0pODZjPGXj1CJy7ezr",
-	"R5Hia8JEvONqhRrVDHddTmY2ull1ImFjFnpdxScCpIqd+zAJcgWRjNH5fYOZ3mqeJLQTQ9CtWWJKscWa",
-	"IpwTqATQOlzYkmKHWZ+u3pFTPlbKhb89NEXH8konQ63Z1P8slyTeDZH2v88//g7lChIfgxlLCwTuHPBY",
-	"xosQdBElwDRcDlIuUA+Gg28FE4abxWVolzXemwEtoU9vz/9Yf/Pgp0tnguTcUxYhMBEDeT73cp0itF61",
-	"Tn5gfftlCPOERwmMccqFdhFTSNAp04kLbuvRp62/ShahE2UjOK+ainTC0zt4Ih6vC/tC8G8FWo5L2VrI",
-	"9tdZDgMrK7vRLuj9wAWuA7cFQg8qVsTC4zZog4oDn1BOslwqc4a6SPcVS5QwMUWPbOgEGuaJ1AgVsmBO",
-	"qYyQJiFgiTrz87nndS8SKWRmMynjwpFCEDgfARPAnPuk7zZUQC2NHSlyK5fNJMsk1hkUfXIJGAhpIJKF",
-	"MBjvRGlVcxXZ5sxhLWif/ixa9tNbpZJ7eXCvI6139nH6UfxaRpk9eG3FpltTFZsU3DsuV9R87JckfDLb",
-	"mk54M4hW2naHkOHJx3Ilp4plGujAzNlWzoxBRUv+7zPr/TPsvfr65ccffE4qRsN4ur71a9BISWWEtkTJ",
-	"UeYpet0cUgTU/rg0ZrGLRLXlcJEXZueQ3gqxHtfIhTZMROinTfl4RbWswrz8a8NMoTtlxvNXr1pqPPKn",
-	"goab1B+q3Q/rEr04O3E+i8coDJ/wqiKUyhCnZb7e3xr/7NOKg/oEtTJbkikjpA/ZZ7XJrIJqEVqdzxOJ",
-	"M1SgkMWOUZyRdiBlxoU8vGZZTkIIxkpeobD5hmJCkzdzFlJXmKVlbK4wiSNKw5jjYz/zcE7zKzMdS42Z",
-	"wZ7hGXpxe51zhbp8pyuDjyJdUI6SInBbrSaYdh37rVtP6pRD++RLEcumTq6miWSGMFEyszlVxMpvuxtJ",
-	"k+D4jCT2YrROTnwVHsVsfYUxwaAPx1lOgbxmWzVqsksVpsg0xmVsJ4nRzxmLceczbMp+bHb1dcMZCPe4",
-	"3efX3J7b9cswKPJ4T7j4Mq2at4qTSqpdAIRtdHZo+62yZve0LAX2SVkrWe8k9La9eWTf6t55vNmY4kPV",
-	"4UmZNq7Ns110lrMtRz+vNIuCPPDngOzPOrMs48alRxXsgsqU2wG8AUnZClqPD+QYbblSp41dl/bbxS+9",
-	"Nx8ujrt+7MVaN7Eda1/3/teF2y/Nx/7X3pebYfji2dIbgJuq9R7lvseIIyZAG56mMK5MFuMRlLkO9Orf",
-	"dsyMWymZtzNTIkEnmM5Qh/X2lPVr4CJKi3hnYu1ug5ca4cEGKWuEZSmQsBnaTDzFiYEFmh2pbWpW7O8m",
-	"9irXXPLcrte2diS2OA+LpQd3G7f0WR7faXT6sN+jB3OXVCJXXCpPafXs0Iu3e4efsutRk90vxHQby7f7",
-	"xm4B3TjHN8dnXb/47PCOfvHZgd8v1lw+OJ4bCP2b8HzawtQeR29DscvsAeWxZVrHlTZ9eN1o1zlQTZZt",
-	"+3jlGkiYhoPhcNWRWmB36t+tY5lO/65icl0CS1vXTaRH2C5Ia3hy/v5CPw1hbkspG3lsSOOibCvWpwpt",
-	"X7JaV0ckV9zQSte8g+MZqoUUSCUPrbwSci4gYwtb+5RisVvVHeGf22mwbgjZisl1brR7MQSBGLvgGMkc",
-	"4dLFrBGpjRm87EMr89HAFNrc2W6JIqbEegGaTZkObXSTROLXT59Oy1apq0ODj7TrJJVz4ILqNGlnajNU",
-	"utR/f9gf2kieo2A5D0bBs/6w/8y1CxKLnsHsYNA+F/02RU+B9I5Cr+VfKg1P/Ad7SrBxX7gUJ7HtomnT",
-	"Pq0l3syTP/sttVkycEPIZbh1YTmYppW+IWM7effPjYdbJ6L+nataYLdp23p5svyyMug7HA5vGfLtN9xb",
-	"LS88Q76PopzYuvaQHdhu2rbmszU1DANdZBlTi1LdesVSBM5Rm9IH2fWrqBvc8Hj53aH3C7aRtw48zxCX",
-	"x7sO0HeAyyOp1afST92q/Xto9gxNoYS2Pf3u1qVCdTXCLJW47gfckPM/5QBc9r3X4N+/UTuBv9tk/yGR",
-	"0ZQEj2LqLlSOF3D+/qIbMUOKz0xHKGIuptXYjJLnYsOlkrGMFxSN357/4W4aHB28HD6lbS4+veu9bC7a",
-	"lDOYS31VhA29spi67MMxixI30NRoXCeznk9VyYOcWChXAyQu7Nd6t59dFlHNfiCWqG0wtkNPbdiCcivX",
-	"LOzDMbfzLsoFFo4w1/aygnDBWyoQUuAI+ASYaJbYWxVurlReD6KUDY4OD8ux2qVrtl86srTOpWkHw2F5",
-	"JcN2oEgBbpjrnd3+3JYa1478QR/OS93Ul5fsUdmUcVGnNEKahIupSz26Nu1mipVVly33NzJerIDZ4LUZ",
-	"RHpm+zt1ReFV3l+i6sKEb47PwoPDoaXbQH/VyS5X/fXyAW2rM0T1mNdxo/85awPge9jb+QqUOeo2mDPC",
-	"FatSZkZFSmQLk+texq57pNneeGFIKC9+Ohi+fPniiJ5po5Blpejannxwo6+K5UZ//gve0Z1Xt7Ue1Al2",
-	"btVsiI/Oc5Xzoroh+P0CpWnTaLma0LkElqat6gLKegZZlKyEVKeIwU292CploxOtHBptSCw0FZ8dO3Bh",
-	"JIyRrJ7boy9s/SFw7i7s1X4yYoLc3dj6UBgj1RlrhdWTo+Grpz7XcH5veIQ7LW2V8l9uc0F3h1I5zn5k",
-	"T9Nqud2G3ioCgZDzh/AxO4fLrZgdsPp+oGtbSL0BwKsInDDb0r4Ff2voc3cRHxuA219YuXX8UJBtXcX8",
-	"l8J2YtBdJmtQ8T3g+zqO7Y1RqWzs1Xasek88dy8wbqxt/myWPXiB85CRs9uFfZQSohUFxwvbid5QOqxp",
-	"ZENQ7GrntGiUcydv8PAxZr0H/Mh22zqi327bhnFvtbt/rmDtUlGq8h8muKlvD1ZNY9L8cvn/AQAA//8=",
+	"zFvdcxM5Ev9Xuub2gdSOPxICC6b2Adhk4WCXXEyWqgUukWfaHpEZaZA0Md5U/verlubTlhM7EI482R6N",
+	"utWfv+5WLoNIZrkUKIwORpdBzhTL0KCy354XSktFn2LUkeK54VIEo+BtgnAm8Is5jeyKM5BTMAlCzmYI",
+	"E5xKhX14aWAu1bmGqVSwtw+JLJQOYc5NYhdrliFMeUrU+kEYcNr6c4FqEYSBYBkGo8DtH4SBjhLMGLGS",
+	"sS+vUcxMEox2h3v7YZBxUf8QBmaR04vaKC5mwdVVGLyMMculQREtXuFi9TR/sHPUlqOIpSloNkUwEhTm",
+	"yMyoYfUcF0vMK/xcoDYw4xflDtpIhTEwoeeoOgfvw38KaTCGe0wDA21UEZmCFk85pvEOSAUTprD/QVSy",
+	"SJDFqBphtA7So5OEATHAFcbByKgC10hp78GDm4X0mmfc+DWdMjWjU4oim6AiVSs51yBFrfI+0LoYp6xI",
+	"DXANe8N1Ck0tnSVOeVZkpM2h5bP8VnPJhcEZKsvmG8sYS38MnYbARAxRwsQMNQhpEi5mGysa3nGTyMIA",
+	"s2zUzHINEVOKYwz26YxxsZVV3N4KjphJxq9O6FVLK2cmaSjp8+Jam/tJ4TQYBf8aNDFl4J7qAe1aUXjH",
+	"FCay0LiGzrx+fltqNYXnMsbgiggr1LkUGm1gO1JykmJGHyMpDApr+izPUx4xMqFB7lb8/EmTPV1uSLfa",
+	"11LsWuS7hBmYozAwV1LM4N7x4XN4vP/gl52+FUy5BVF4Gn8qtMkqruKYO6M/UjJHZTidYcpSjWGQt34i",
+	"H0gNW3WGI44R2bIEFsch2Z+RYNg5Ap+CwBkz/AL78Kc08A8qSa47lSpjxjnfw/0g7Hhp89fy197Sg2Xn",
+	"JQ2wUpjXifDYrXIqq3T/vjxavcnHmoCcfMLI0P5PleFRimMjo/MtBccuGE/ZJLUWuXL21aNIcZowEW+4",
+	"WqFGdYGbLic3G10ue2fYuIVeVfFLAVLFLjqbBLmCSMbo0qrBTN/oniS0l4ZMt2aJKcUWK4pwQaASQOtw",
+	"YUuKHWZ9ujqkUHiglEMXW2iKjuWVToZas5n/WS5JvGuAzL/Hb/6EcgWJj8EFSwsE7vLbRMaLEHQRJcA0",
+	"nA1SLlAPhoPPBROGm8VZaJc1yZEBLaFPz8d/rb65+8uZc0HKnSmL0OYQinzu5RqBtV61OXRgU+dZCPOE",
+	"RwlMcMaFdslLSNAp04nLEqthva2/ShahE2UjOK+ainTK01tEIh6vCvtE8M8FWo5L2VqT7a+yHAZWVnaj",
+	"Taz3NRe4argtI/RYxZJYeNw22qDiwCeUl1kulTlGXaTbisVBBY9s6AQa5onUCJVlwZwABKEKMixRA2tf",
+	"eF6NIpFCZtaTMi4dKQSB8xEwAcyFT/puUwXU0tiQIrdyWU+yrBGcQ9Enh2QIN0EkC2Ew3ojSsuYqss2Z",
+	"w1rQPv1Za9lOb5VKviqCewNpvbOP0zfiRZlltuC1lZuuhSoWFHx1Xq6o+dgvSfhkdiOc8CKIFmy7Rcrw",
+	"4LFcyZlimQY6MHO+lTNjUNGS/75nvX+GvcenH3/+yRekYjSMp6tbPwWNBCojtNVCjjJP0RvmkDKg9uel",
+	"CYtdJqo9h4u8MBun9FaK9YRGLrRhIkI/bcLjFdWyIPLyrw0zhe5UcQ8eP26pcd8PBQ03qT9Vux9WJXpy",
+	"/NLFLB6jMHzKq+JMKkOclni9f2P+s08rDuoT1MpsSabMkD7LPq5dZtmoFqHV+TyReIEKFLLYMYoXpB1I",
+	"mXEpD7+wLCchBBMlz1FYvKGY0BTNnIfUpVvpGetLN+KIYBhzfGznHi5onjLT8dSYGewZnqHXbr/kXKEu",
+	"3+nK4I1IF4RRUgRumwEJpt3Afu3W0xpyaJ98KWNZ6ORqmkhmCFMlM4upIlZ+29xJGoDjc5LYa6M1OPFV",
+	"eJSz9TlV+1L14SDLKZHXbKtGTXapwhSZxrjM7SQx+jljMW58hnXox6Kr0zVnILvHm2N+ze3Yrr8KgyKP",
+	"tzQXH9Kqeas4qaTaNYCwbZ0d2n6vrNk9KkuBbSBrJeuNhN72N4/sW81RTzSbUH6oGmgp08Z10W4WneXs",
+	"hqOPK82ioAj8PiD/s8Esy7hx8Kgyu6By5XYCb4ykbAWt5gcKjLZcqWFjN6T9cfJ779nrk4NuHHu40qxt",
+	"59qnvb9duv3YfOyf9j5eDsOH96+8CbipWr+i3Pc4ccQEaMPTFCaVy2I8ghLrQK/+bUNk3IJk3s5MaQk6",
+	"wfQCdVhvT6hfAxdRWsQbE2t3G7zUyB5skrJOWJYCCbtAi8RTnBpYoNmQ2rpmxfZhYqtyzYHndr12Y0fi",
+	"huBhbenOw8Y1fZbvHzQ6fdhv0YO5DZTIFZfKU1rd3/Pa21enn7LrUZPdLsV0G8vXx8ZuAd0Ex2cHx924",
+	"eH/vlnHx/q4/LtZc3rk9Nyb0I9nzUcumtjh62xS7zO4Sji1hHVfa9OFpo10XQDV5tu3jlWsgYRp2h8Pl",
+	"QGoNu1P/3jj16vTvKiZXJXBl67qp9AjbJWkN98avTvROCHNbStnMY1MaF2VbsT6Vm21V6+qM5IobWuma",
+	"d3BwgWohBVLJQyvPhZwLyNjC1j6lWOxWdUf4SRsG64aQrZiqaZp9MQSBGLvkGMkc4czlrBGpjRk860ML",
+	"+WhgCi12tluiiAlYL0CzGdOhzW6SSLx4+/aobJW6OjR4Q7tOUzkHLqhOk3ZkeYFKl/rvD/tDm8lzFCzn",
+	"wSi43x/277t2QWKtZ3CxO2ifi36boadAOqTUa/mXSsM9/8F2yGzcFy7Fy9h20bRpn9YSb8b17/2e2iwZ",
+	"uBnvVXjjwnLuTyt9M9w2ePeP5Yc3jhr9O1e1wGbTttXy5Orj0qBvbzi8Zsi33XBvubzwDPneiHIg7tpD",
+	"dh6+btuaz9bUMAx0kWVMLUp16yVPEThHbcoYZNcvW93gksdX39z0fse25a0anmeIy+NN7ydsYC7fSa0+",
+	"lb7tVu3fQrPHaAoltO3pd7cuFaqrEWapxNU44Iac/68A4ND3VoN//0ZtAH+7yf5dWkZTEnwXV3epcrKA",
+	"8auTbsYMKT8zHaGIuZhVYzMCz8WaOzsTGS8oGz8f/+VuGuzvPhru0DYnbw97j5o7L+UM5kyfF2FDryym",
+	"zvpwwKLEDTQ1GtfJrOdTFXiQU2vK1QCJC/u13u2JQxHV7Adi6S7LuKGnNmxB2Mo1C/twwO28i7DAwhHm",
+	"2l5WEC55SwVCChwBnwITzRJ7q8LNlcqbOgTZYH9vrxyrnblm+5kjS+scTNsdDssrGbYDRQpww1zv7PZJ",
+	"W2pcO/K7/Q/igxiX6qmvEtnT2us7jfDsg1KCHLV77CCQljCheKdhwqLzdpezGdZpmVqwNkEzRxR9eJdU",
+	"t5o0MAFuGFaeuJTDnGlIpTagUcRWzlb7TMDS1SHbOnV6whkXwl5mGlsZ1DsTHnMnee5crPcbn6Eu71Sd",
+	"44IUSmSmdsbNNZSuWM2tudO9g4ndricBRofLugHPDVxvF/LWXBijgLTqNeMXT3t7Dx62J5XlPZ0H94c7",
+	"IVTpbJ0A7R2ahGyAa6jmkmSopuWS7Ynuvf3hEM5KCZ3GVpKnGdcZM1FytuOE0VSOOmHE36+j41eD4efF",
+	"7qM/0mfjv8S72af5Pw/Tvw/efToapIcPXhw+nlwcHD46ZJPfZr+O1l0c6yrwa+5YfnSZHrV5JuPFUvw1",
+	"+MUMIn1hW5LNUXzx5oOoGofhs4PjcHdvaAXQ8LVM+GoZYlzdYTrozP09GeGgCVlkzU3M+hYpYrwUfTnq",
+	"dvzNKBSyqspjVFdHtpb+0svYlx7ZXm+yMCSUh7/sDh89erhPz7RRyLJSdG3wMbjU58XVWgjyO97SHasL",
+	"hneatzsXwdZAOpdsS0eve9jfDtuZNo1WdgxdFmNp2iqIoSzBkUXJEgp0ihhc1outUtbm/SoH04bEQtOk",
+	"sJMyLoyECdoIZY++sCWzwLm7wlun9ogJitITm/ZhglQar/QC7u0PH+/04a20i3h5VXXrJPbEtg7qJOYu",
+	"wX67DOZJKOOvNt9wo6Xt7titM9W1wfX2TlLeLfnOMbTV/77OLys4CELO7yJ6boxdb/TGAasv67oeotRr",
+	"XHPZt6bMzpeu8awVu3UXg3880/1OJtu6F/2Dmu3UoLvZ2VjFtzDfp3Fsr28TpLb/2FCHudvbc/c28dpG",
+	"w7tm2Z13G+4SE3RHIt+lnm/l98nCjoXW1PErGlmT7rvaOSoa5dwqGrRc/I4cdnUg8539tnVEv9+2HeOr",
+	"1e7+6Yi1+zZSlf9IROioLPyqCQ5p/urqfwEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,

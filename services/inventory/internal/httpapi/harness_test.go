@@ -95,7 +95,7 @@ func (b bundle) send(r request) (*http.Response, problem.Details) {
 func (b bundle) put(rows ...string) {
 	b.t.Helper()
 	csv := "sku,warehouse,on_hand\n" + strings.ReplaceAll(strings.Join(rows, "\n"), " ", ",")
-	res, err := b.ImportStockWithBodyWithResponse(b.t.Context(), "text/csv", strings.NewReader(csv))
+	res, err := b.ImportStockWithBodyWithResponse(b.t.Context(), nil, "text/csv", strings.NewReader(csv))
 	require.NoError(b.t, err)
 	require.NotNil(b.t, res.JSON200, "%s", res.Body)
 }

@@ -20,8 +20,8 @@ func Register(e *echo.Echo, svc *stock.Service) {
 	RegisterHandlers(e, NewStrictHandler(server{svc}, []StrictMiddlewareFunc{authorize}))
 }
 
-// authorize lets everybody read stock. All else is for operators: what changes something, and reservations, which do not
-// know whose order they are for.
+// authorize lets everybody read stock. All else is for operators: what changes something, and reservations, which do
+// not know whose order they are for.
 func authorize(next StrictHandlerFunc, operation string) StrictHandlerFunc {
 	switch operation {
 	case "ListStock", "GetStock", "ListWarehouses":
@@ -36,7 +36,11 @@ func authorize(next StrictHandlerFunc, operation string) StrictHandlerFunc {
 }
 
 func (s server) ImportStock(ctx context.Context, r ImportStockRequestObject) (ImportStockResponseObject, error) {
-	done, err := s.stock.Import(ctx, r.Body)
+	body, err := checkedBody(r)
+	if err != nil {
+		return nil, err
+	}
+	done, err := s.stock.Import(ctx, body)
 	if err != nil {
 		return nil, err
 	}

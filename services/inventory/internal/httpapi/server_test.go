@@ -18,7 +18,7 @@ import (
 func TestImportedStockIsShown(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	res, err := b.ImportStockWithBodyWithResponse(t.Context(), "text/csv; charset=utf-8",
+	res, err := b.ImportStockWithBodyWithResponse(t.Context(), nil, "text/csv; charset=utf-8",
 		strings.NewReader("sku,warehouse,on_hand\r\nMUG,BER,5\r\nMUG,MUC,7\r\nPEN,BER,1\r\n"))
 	require.NoError(t, err)
 	require.Equal(t, &client.ImportResult{Imported: 3, Created: 3}, res.JSON200)
@@ -139,10 +139,10 @@ func TestReservationsAreListedNewestFirst(t *testing.T) {
 func TestStockIsSetAndAdjustedWithinItsBounds(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	set, err := b.SetStockWithResponse(t.Context(), "MUG", "BER", client.OnHand{OnHand: 10})
+	set, err := b.SetStockWithResponse(t.Context(), "MUG", "BER", nil, client.OnHand{OnHand: 10})
 	require.NoError(t, err)
 	require.NotNil(t, set.JSON200, "%s", set.Body)
-	again, err := b.SetStockWithResponse(t.Context(), "MUG", "BER", client.OnHand{OnHand: 10})
+	again, err := b.SetStockWithResponse(t.Context(), "MUG", "BER", nil, client.OnHand{OnHand: 10})
 	require.NoError(t, err)
 	require.Equal(t, set.JSON200, again.JSON200)
 	_, err = b.svc.Reserve(t.Context(), inventory.ReserveRequest{
@@ -173,7 +173,7 @@ func TestStockIsSetAndAdjustedWithinItsBounds(t *testing.T) {
 		res := adjust(uuid.NewString(), delta)
 		require.Equal(t, want, fmt.Sprintf("%d %s", res.StatusCode(), res.ApplicationProblemJSONDefault.Code), delta)
 	}
-	below, err := b.SetStockWithResponse(t.Context(), "MUG", "BER", client.OnHand{OnHand: 3})
+	below, err := b.SetStockWithResponse(t.Context(), "MUG", "BER", nil, client.OnHand{OnHand: 3})
 	require.NoError(t, err)
 	require.Equal(t, "stock_below_reserved", below.ApplicationProblemJSONDefault.Code)
 	require.Equal(t, before, b.stored())
@@ -235,10 +235,10 @@ func TestOnlyOperatorsChangeStockAndReadReservations(t *testing.T) {
 		require.NoError(t, err)
 		statuses[operation] = res.StatusCode()
 	}
-	imported, err := b.ImportStockWithBodyWithResponse(t.Context(), "text/csv",
+	imported, err := b.ImportStockWithBodyWithResponse(t.Context(), nil, "text/csv",
 		strings.NewReader("sku,warehouse,on_hand\nA,B,1\n"), reader)
 	record("import", imported, err)
-	set, err := b.SetStockWithResponse(t.Context(), "MUG", "BER", client.OnHand{OnHand: 10}, reader)
+	set, err := b.SetStockWithResponse(t.Context(), "MUG", "BER", nil, client.OnHand{OnHand: 10}, reader)
 	record("set", set, err)
 	adjusted, err := b.AdjustStockWithResponse(t.Context(), "MUG", "BER", &client.AdjustStockParams{IdempotencyKey: "k"},
 		client.Adjustment{Delta: 1, Reason: "x"}, reader)

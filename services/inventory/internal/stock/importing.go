@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/orderflow/orderflow/pkg/caller"
+	"github.com/orderflow/orderflow/pkg/idempotency"
 	"github.com/orderflow/orderflow/pkg/outbox"
 	"github.com/orderflow/orderflow/pkg/postgres"
 	"github.com/orderflow/orderflow/services/inventory"
@@ -22,15 +23,18 @@ const maxImports = 2
 // Imported tells what an import did, in lines.
 type Imported struct {
 	// Lines of the input, the header not counted.
-	Lines int64
+	Lines int64 `json:"lines"`
 	// Created lines are about an article that is new to its warehouse; Changed ones had another quantity before.
-	Created int64
-	Changed int64
+	Created int64 `json:"created"`
+	Changed int64 `json:"changed"`
 }
 
 // Import sets the quantities on hand that CSV with the columns sku, warehouse, on_hand names, all or none. It returns
 // ErrInvalidImport with the wrong lines, ErrBodyUnreadable or the reader's own error when the input breaks off and
 // ErrImportBusy when it should be tried again. There is one event about the whole import.
+//
+// It runs once per idempotency.Request, like SetOnHand. The request's fingerprint must cover the content of r, which
+// nobody knows when the request begins; a repetition is read to its end, so that r can tell if it is other content.
 func (s *Service) Import(ctx context.Context, r io.Reader) (Imported, error) {
 	select {
 	case s.importing <- struct{}{}:
@@ -39,16 +43,13 @@ func (s *Service) Import(ctx context.Context, r io.Reader) (Imported, error) {
 		return Imported{}, ErrImportBusy
 	}
 	lines := newDecoder(r)
-	var done Imported
 	started := false
-	err := s.inTx(ctx, func(tx pgx.Tx, _ *db.Queries) error {
+	done, replayed, err := idempotency.Run(ctx, s.pool, func(tx pgx.Tx) (Imported, error) {
 		if started { // PostgreSQL gave the transaction up, and the input cannot be read twice.
-			return ErrImportBusy
+			return Imported{}, ErrImportBusy
 		}
 		started = true
-		var err error
-		done, err = importLines(ctx, tx, lines)
-		return err
+		return importLines(ctx, tx, lines)
 	})
 	if postgres.ConstraintName(err) == "stock_reserved_within_on_hand" {
 		// Somebody added the row and reserved from it between the check and the change.
@@ -57,6 +58,13 @@ func (s *Service) Import(ctx context.Context, r io.Reader) (Imported, error) {
 	if err != nil {
 		return Imported{}, err
 	}
+	if replayed {
+		if _, err := io.Copy(io.Discard, r); err != nil {
+			return Imported{}, unreadable(err)
+		}
+		return done, nil
+	}
+	s.committed()
 	s.metrics.imported.Add(float64(done.Lines))
 	return done, nil
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/orderflow/orderflow/pkg/caller"
 	"github.com/orderflow/orderflow/pkg/errs"
+	"github.com/orderflow/orderflow/pkg/idempotency"
 	"github.com/orderflow/orderflow/services/inventory"
 	"github.com/orderflow/orderflow/services/inventory/internal/stock"
 )
@@ -46,6 +47,29 @@ func TestAnImportSetsWhatItNamesAndLeavesTheRest(t *testing.T) {
 	warehouses, err := b.Warehouses(ctx, "", 9)
 	require.NoError(t, err)
 	require.Equal(t, []string{"BER", "MUC"}, []string{warehouses[0].Code, warehouses[1].Code})
+}
+
+func TestAnImportThatIsRepeatedBringsNoSoldPiecesBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := idempotency.WithRequest(t.Context(), idempotency.Request{Caller: "shop", Key: "k", Fingerprint: []byte{1}})
+	first, err := b.Import(ctx, csvOf("A BER 100", "B BER 5"))
+	require.NoError(t, err)
+	order := newOrder()
+	_, err = b.reserve(order, "A 10")
+	require.NoError(t, err)
+	require.NoError(t, b.commit(order))
+	b.events()
+
+	repeated := csvOf("A BER 100", "B BER 5")
+	again, err := b.Import(ctx, repeated)
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+	require.Zero(t, repeated.Len(), "it was read, so that its sender gets to the answer")
+	b.requireStock("A BER 90 0", "B BER 5 0")
+	b.requireEvents()
+	_, err = b.Import(ctx, iotest.ErrReader(io.ErrUnexpectedEOF))
+	require.ErrorIs(t, err, stock.ErrBodyUnreadable)
 }
 
 func TestAnImportWithWrongLinesNamesThemAllAndChangesNothing(t *testing.T) {
