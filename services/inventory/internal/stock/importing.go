@@ -55,6 +55,10 @@ func (s *Service) Import(ctx context.Context, r io.Reader) (Imported, error) {
 		// Somebody added the row and reserved from it between the check and the change.
 		return Imported{}, ErrImportBusy.WithCause(err)
 	}
+	if err != nil && ctx.Err() != nil {
+		// A copy that is cancelled has its connection closed, which is not a failure of the database's.
+		return Imported{}, ctx.Err()
+	}
 	if err != nil {
 		return Imported{}, err
 	}
