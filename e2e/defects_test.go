@@ -163,6 +163,9 @@ func (op operation) bodyDefects(t *testing.T, good request) []defect {
 	if op.body.Required {
 		found = append(found, bad("no body", nil, http.StatusBadRequest, "body_missing"))
 	}
+	if op.body.Required {
+		found = append(found, bad("no body", nil, http.StatusBadRequest, "body_missing"))
+	}
 	if !strings.HasSuffix(mediaType, "json") {
 		return append(found,
 			bad("nonsense", []byte("nonsense"), 0, ""),
