@@ -439,7 +439,7 @@ type ClientInterface interface {
 
 	// CreateRefundWithBody Gives back some or all of a captured payment.
 	//
-	// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. A key is never forgotten.
+	// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. Without such a call the service does so itself after a while, until the provider has given a final answer. A key is never forgotten.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -448,7 +448,7 @@ type ClientInterface interface {
 
 	// CreateRefund Gives back some or all of a captured payment.
 	//
-	// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. A key is never forgotten.
+	// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. Without such a call the service does so itself after a while, until the provider has given a final answer. A key is never forgotten.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -569,7 +569,7 @@ func (c *Client) GetPayment(ctx context.Context, id PaymentID, reqEditors ...Req
 
 // CreateRefundWithBody Gives back some or all of a captured payment.
 //
-// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. A key is never forgotten.
+// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. Without such a call the service does so itself after a while, until the provider has given a final answer. A key is never forgotten.
 //
 // Takes any type of body and a specified content type.
 //
@@ -588,7 +588,7 @@ func (c *Client) CreateRefundWithBody(ctx context.Context, id PaymentID, params 
 
 // CreateRefund Gives back some or all of a captured payment.
 //
-// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. A key is never forgotten.
+// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. Without such a call the service does so itself after a while, until the provider has given a final answer. A key is never forgotten.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1166,7 +1166,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateRefundWithBodyWithResponse Gives back some or all of a captured payment.
 	//
-	// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. A key is never forgotten.
+	// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. Without such a call the service does so itself after a while, until the provider has given a final answer. A key is never forgotten.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1175,7 +1175,7 @@ type ClientWithResponsesInterface interface {
 
 	// CreateRefundWithResponse Gives back some or all of a captured payment.
 	//
-	// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. A key is never forgotten.
+	// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. Without such a call the service does so itself after a while, until the provider has given a final answer. A key is never forgotten.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1677,7 +1677,7 @@ func (c *ClientWithResponses) GetPaymentWithResponse(ctx context.Context, id Pay
 
 // CreateRefundWithBodyWithResponse Gives back some or all of a captured payment.
 //
-// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. A key is never forgotten.
+// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. Without such a call the service does so itself after a while, until the provider has given a final answer. A key is never forgotten.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -1692,7 +1692,7 @@ func (c *ClientWithResponses) CreateRefundWithBodyWithResponse(ctx context.Conte
 
 // CreateRefundWithResponse Gives back some or all of a captured payment.
 //
-// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. A key is never forgotten.
+// Where the provider's answer gets lost, the refund stays pending and reserves its amount; the same call with the same key finds out what became of it and goes on. Without such a call the service does so itself after a while, until the provider has given a final answer. A key is never forgotten.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.temporal.io/sdk/worker"
@@ -29,8 +30,11 @@ func Commands() map[string]service.Command {
 	return map[string]service.Command{"serve": service.With(Run), "migrate": service.With(Migrate)}
 }
 
-// maxActivities run at once. Most of their time they wait for the provider and hold no connection to the database.
-const maxActivities = 200
+const (
+	// maxActivities run at once. Most of their time they wait for the provider and hold no connection to the database.
+	maxActivities = 200
+	resumeEvery   = 10 * time.Second
+)
 
 // Migrate brings the database up to date. The sandbox's books come with it where the sandbox is the provider.
 func Migrate(ctx context.Context, log *slog.Logger, cfg MigrateConfig) error {
@@ -46,8 +50,8 @@ func Schemas(provider string) []postgres.Migrations {
 	return sets
 }
 
-// Run serves HTTP, runs activities and publishes events until ctx ends, then drains. It starts, and goes on, while the
-// database, NATS or Temporal are away.
+// Run serves HTTP, runs activities, resumes refunds and publishes events until ctx ends, then drains. It starts, and
+// goes on, while the database, NATS or Temporal are away.
 func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 	p, err := service.Open(ctx, log, "payments", cfg.Config, payments.Stream)
 	if err != nil {
@@ -70,7 +74,13 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 	saga := p.Worker(payments.TaskQueue, worker.Options{
 		DisableWorkflowWorker: true, MaxConcurrentActivityExecutionSize: maxActivities,
 	}, func(r worker.Registry) { activities.Register(r, svc) })
-	return p.Run(ctx, api, saga)
+	return p.Run(ctx, api, saga, service.Every(resumeEvery, log, "resuming refunds", func(ctx context.Context) error {
+		resumed, err := svc.ResumeRefunds(ctx)
+		if resumed > 0 {
+			log.InfoContext(ctx, "refunds resumed", "count", resumed)
+		}
+		return err
+	}))
 }
 
 // newProvider returns the configured payment provider, and the sandbox if that is it.

@@ -20,6 +20,7 @@ import (
 	"github.com/orderflow/orderflow/pkg/config"
 	"github.com/orderflow/orderflow/pkg/eventbus/natstest"
 	"github.com/orderflow/orderflow/pkg/id"
+	"github.com/orderflow/orderflow/pkg/money"
 	"github.com/orderflow/orderflow/pkg/outbox"
 	"github.com/orderflow/orderflow/pkg/postgres"
 	"github.com/orderflow/orderflow/pkg/postgres/pgtest"
@@ -27,6 +28,8 @@ import (
 	"github.com/orderflow/orderflow/pkg/service"
 	"github.com/orderflow/orderflow/services/payments"
 	"github.com/orderflow/orderflow/services/payments/internal/app"
+	"github.com/orderflow/orderflow/services/payments/internal/gateway/sandbox"
+	"github.com/orderflow/orderflow/services/payments/internal/payment"
 )
 
 const patience = 30 * time.Second
@@ -98,6 +101,7 @@ func TestTheServiceLeavesNothingBehind(t *testing.T) { //nolint:paralleltest // 
 	t.Run("serves, publishes and drains", func(t *testing.T) {
 		nats := natstest.Start(t)
 		cfg := settings(t, dsn, nats.URL())
+		resumed := leaveRefund(t, dsn)
 		stop := start(t, cfg)
 		require.Eventually(t, func() bool {
 			f := failing(t, cfg)
@@ -108,6 +112,7 @@ func TestTheServiceLeavesNothingBehind(t *testing.T) { //nolint:paralleltest // 
 		status, body = get(t, "http://"+cfg.HTTPAddr+"/v1/sandbox/outage")
 		require.Equal(t, http.StatusOK, status, body)
 
+		require.Eventually(t, func() bool { return resumed(cfg) }, patience, 20*time.Millisecond)
 		requirePublishes(t, dsn, nats)
 		_, metrics := get(t, "http://"+cfg.OpsAddr+"/metrics")
 		require.Contains(t, metrics, `payments_states_total{state="captured"} 0`)
@@ -115,6 +120,35 @@ func TestTheServiceLeavesNothingBehind(t *testing.T) { //nolint:paralleltest // 
 		require.NoError(t, stop())
 	})
 	goleak.VerifyNone(t, before)
+}
+
+// leaveRefund leaves a refund behind as a process does that died before it asked the provider. The answer tells whether
+// the service with the given settings has made it.
+func leaveRefund(t *testing.T, dsn string) (resumed func(app.Config) bool) {
+	t.Helper()
+	pool, err := postgres.Open(t.Context(), dsn)
+	require.NoError(t, err)
+	defer pool.Close()
+	svc := payment.NewService(payment.Config{
+		Pool: pool, Gateway: sandbox.New(pool), Timeout: time.Second, Margin: time.Second,
+	})
+	order := id.New(id.Order)
+	_, err = svc.Authorize(t.Context(), payments.AuthorizeRequest{
+		OrderID: order, CustomerID: "cus_1", Amount: money.Of(1999, "EUR"), Token: sandbox.TokenVisa,
+	})
+	require.NoError(t, err)
+	made, err := svc.Capture(t.Context(), payments.CaptureRequest{OrderID: order})
+	require.NoError(t, err)
+	_, err = pool.Exec(t.Context(), `
+		INSERT INTO refunds (id, payment_id, origin, requested_by, idempotency_key, fingerprint, amount, reason, state,
+			created_at, updated_at)
+		VALUES ($1, $2, 'http', 'anna', 'k', '', 500, 'r', 'pending', now() - interval '1 minute',
+			now() - interval '1 minute')`, id.New(id.Refund), made.PaymentID)
+	require.NoError(t, err)
+	return func(cfg app.Config) bool {
+		_, body := get(t, "http://"+cfg.HTTPAddr+"/v1/payments/"+made.PaymentID)
+		return strings.Contains(body, string(payment.PartiallyRefunded))
+	}
 }
 
 // requirePublishes checks that an event appended to the outbox reaches the service's stream.
@@ -229,6 +263,7 @@ func TestMigratingAgainChangesNothing(t *testing.T) {
 	for range 2 {
 		require.NoError(t, app.Migrate(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), cfg))
 	}
-	require.Equal(t, 1, strings.Count(log.String(), "set=payments"))
-	require.Equal(t, 1, strings.Count(log.String(), "set=sandbox"))
+	require.Equal(t, 1, strings.Count(log.String(), "set=payments version=1 "))
+	require.Equal(t, 1, strings.Count(log.String(), "set=payments version=2 "))
+	require.Equal(t, 1, strings.Count(log.String(), "set=sandbox version=1 "))
 }

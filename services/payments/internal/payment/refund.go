@@ -22,8 +22,8 @@ import (
 // RefundState is where a refund stands.
 type RefundState string
 
-// The states of a refund. A pending one reserves its amount; it goes on when it is asked for again by the same key, or
-// when the payment is cancelled.
+// The states of a refund. A pending one reserves its amount; it goes on when it is asked for again by the same key,
+// when the payment is cancelled, or when nobody has done either for a while.
 const (
 	RefundPending   RefundState = "pending"
 	RefundSucceeded RefundState = "succeeded"

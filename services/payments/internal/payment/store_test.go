@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderflow/orderflow/services/payments/internal/gateway/sandbox"
@@ -32,18 +33,37 @@ func TestListsNeitherSortNorReadTheWholeTable(t *testing.T) {
 	_, err = b.pool.Exec(t.Context(), `ANALYZE payments`)
 	require.NoError(t, err)
 	for _, where := range []string{"true", "customer_id = 'cus_7'", "state = 'unknown'"} {
-		rows, err := b.pool.Query(t.Context(), `EXPLAIN SELECT * FROM payments WHERE `+where+`
+		plan := b.plan(`SELECT * FROM payments WHERE ` + where + `
 			AND (created_at, id) < (now() - interval '1 hour', 'pay_1') ORDER BY created_at DESC, id DESC LIMIT 21`)
-		require.NoError(t, err)
-		var plan strings.Builder
-		for rows.Next() {
-			var line string
-			require.NoError(t, rows.Scan(&line))
-			plan.WriteString(line + "\n")
-		}
-		require.NoError(t, rows.Err())
-		require.Contains(t, plan.String(), "Index Scan", where)
-		require.NotContains(t, plan.String(), "Sort", where)
-		require.NotContains(t, plan.String(), "Seq Scan", where)
+		require.Contains(t, plan, "Index Scan", where)
+		require.NotContains(t, plan, "Sort", where)
+		require.NotContains(t, plan, "Seq Scan", where)
 	}
+}
+
+func TestLookingForIdleRefundsReadsOnlyPendingOnes(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	o := b.order(sandbox.TokenVisa).captured()
+	_, err := b.pool.Exec(t.Context(), `
+		INSERT INTO refunds (id, payment_id, origin, requested_by, idempotency_key, fingerprint, amount, reason, state,
+			created_at, updated_at)
+		SELECT 'ref_' || i, $1, 'http', 'anna', i::text, '', 1, 'r', CASE i % 1000 WHEN 0 THEN 'pending' ELSE 'succeeded' END,
+			now(), now() - i * interval '1 s'
+		FROM generate_series(1, 20000) i`, o.row().ID)
+	require.NoError(t, err)
+	_, err = b.pool.Exec(t.Context(), `ANALYZE refunds`)
+	require.NoError(t, err)
+	require.Contains(t, b.plan(`SELECT id, payment_id FROM refunds
+		WHERE state = 'pending' AND updated_at <= now() ORDER BY updated_at LIMIT 100`), "refunds_pending")
+}
+
+// plan is how PostgreSQL goes about a query.
+func (b *bundle) plan(query string) string {
+	b.t.Helper()
+	rows, err := b.pool.Query(b.t.Context(), "EXPLAIN "+query)
+	require.NoError(b.t, err)
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	require.NoError(b.t, err)
+	return strings.Join(lines, "\n")
 }

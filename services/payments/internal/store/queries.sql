@@ -47,6 +47,12 @@ SELECT * FROM refunds WHERE payment_id = $1 ORDER BY created_at, id;
 -- name: RefundByKey :one
 SELECT * FROM refunds WHERE origin = $1 AND requested_by = $2 AND idempotency_key = $3;
 
+-- name: IdleRefunds :many
+SELECT id, payment_id FROM refunds
+WHERE state = 'pending' AND updated_at <= @idle_since
+ORDER BY updated_at
+LIMIT @max_rows;
+
 -- name: RefundForUpdate :one
 SELECT * FROM refunds WHERE id = $1 FOR UPDATE;
 

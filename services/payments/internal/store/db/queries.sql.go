@@ -59,6 +59,43 @@ func (q *Queries) FraudSettings(ctx context.Context) (FraudSetting, error) {
 	return i, err
 }
 
+const idleRefunds = `-- name: IdleRefunds :many
+SELECT id, payment_id FROM refunds
+WHERE state = 'pending' AND updated_at <= $1
+ORDER BY updated_at
+LIMIT $2
+`
+
+type IdleRefundsParams struct {
+	IdleSince time.Time
+	MaxRows   int32
+}
+
+type IdleRefundsRow struct {
+	ID        string
+	PaymentID string
+}
+
+func (q *Queries) IdleRefunds(ctx context.Context, arg IdleRefundsParams) ([]IdleRefundsRow, error) {
+	rows, err := q.db.Query(ctx, idleRefunds, arg.IdleSince, arg.MaxRows)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []IdleRefundsRow
+	for rows.Next() {
+		var i IdleRefundsRow
+		if err := rows.Scan(&i.ID, &i.PaymentID); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const insertFraudLimit = `-- name: InsertFraudLimit :exec
 INSERT INTO fraud_limits (currency, amount) VALUES ($1, $2)
 `
