@@ -24,6 +24,8 @@ type Order struct {
 type Payment struct {
 	ID, OrderID, State, Currency string
 	Amount, Captured, Refunded   int64
+	// Granted is what of Refunded an operator gave back, and not a saga.
+	Granted int64
 }
 
 // Charge is what the payment provider's books say about an order.
@@ -90,10 +92,13 @@ func (b Books) done() (wrong []string) {
 	if len(b.Payments) != 1 {
 		wrong = append(wrong, fmt.Sprintf("it has %d payments, not one", len(b.Payments)))
 	}
+	var granted int64
 	for _, p := range b.Payments {
-		if p.State != "captured" || p.Captured != total || p.Refunded != 0 || p.Currency != b.Order.Currency {
-			wrong = append(wrong, fmt.Sprintf("payment %s is %s with %d %s captured and %d refunded, not %d %s captured",
-				p.ID, p.State, p.Captured, p.Currency, p.Refunded, total, b.Order.Currency))
+		granted += p.Granted
+		if p.Captured != total || p.Refunded != p.Granted || p.Currency != b.Order.Currency {
+			wrong = append(wrong, fmt.Sprintf(
+				"payment %s is %s with %d %s captured and %d refunded, not %d %s captured and %d refunded",
+				p.ID, p.State, p.Captured, p.Currency, p.Refunded, total, b.Order.Currency, p.Granted))
 		}
 	}
 	var captured, refunded int64
@@ -101,8 +106,9 @@ func (b Books) done() (wrong []string) {
 		captured += c.Captured
 		refunded += c.Refunded
 	}
-	if b.ProviderKnown && (captured != total || refunded != 0) {
-		wrong = append(wrong, fmt.Sprintf("the provider took %d and gave back %d, not %d and 0", captured, refunded, total))
+	if b.ProviderKnown && (captured != total || refunded != granted) {
+		wrong = append(wrong, fmt.Sprintf("the provider took %d and gave back %d, not %d and %d",
+			captured, refunded, total, granted))
 	}
 	if len(b.Reservations) != 1 {
 		return append(wrong, fmt.Sprintf("it has %d reservations, not one", len(b.Reservations)))

@@ -76,19 +76,32 @@ func TestAConfirmedOrderIsPaidTakenAndBookedOnce(t *testing.T) {
 		},
 		"never captured": {
 			func(b *audit.Books) { b.Payments[0].State, b.Payments[0].Captured = "authorized", 0 },
-			[]string{"payment pay_1 is authorized with 0 EUR captured and 0 refunded, not 5000 EUR captured"},
+			[]string{"payment pay_1 is authorized with 0 EUR captured and 0 refunded, not 5000 EUR captured and 0 refunded"},
 		},
 		"captured in part": {
 			func(b *audit.Books) { b.Payments[0].Captured = 4999 },
-			[]string{"payment pay_1 is captured with 4999 EUR captured and 0 refunded, not 5000 EUR captured"},
+			[]string{"payment pay_1 is captured with 4999 EUR captured and 0 refunded, not 5000 EUR captured and 0 refunded"},
 		},
 		"given back": {
 			func(b *audit.Books) { b.Payments[0].State, b.Payments[0].Refunded = "partially_refunded", 1 },
-			[]string{"payment pay_1 is partially_refunded with 5000 EUR captured and 1 refunded, not 5000 EUR captured"},
+			[]string{"payment pay_1 is partially_refunded with 5000 EUR captured and 1 refunded, not 5000 EUR captured and 0 refunded"},
+		},
+		"given back by an operator": {
+			func(b *audit.Books) {
+				b.Payments[0].State, b.Payments[0].Refunded, b.Payments[0].Granted = "partially_refunded", 100, 100
+				b.Charges[0].Refunded = 100
+			}, nil,
+		},
+		"given back by an operator and once more": {
+			func(b *audit.Books) {
+				b.Payments[0].State, b.Payments[0].Refunded, b.Payments[0].Granted = "partially_refunded", 100, 100
+				b.Charges[0].Refunded = 200
+			},
+			[]string{"the provider took 5000 and gave back 200, not 5000 and 100"},
 		},
 		"another currency": {
 			func(b *audit.Books) { b.Payments[0].Currency = "USD" },
-			[]string{"payment pay_1 is captured with 5000 USD captured and 0 refunded, not 5000 EUR captured"},
+			[]string{"payment pay_1 is captured with 5000 USD captured and 0 refunded, not 5000 EUR captured and 0 refunded"},
 		},
 		"charged twice": {
 			func(b *audit.Books) { b.Charges = append(b.Charges, b.Charges[0]) },

@@ -47,12 +47,36 @@ func (a *Auditor) readPayments(ctx context.Context, id string, b *Books) error {
 		return err
 	}
 	for _, p := range res.JSON200.Items {
+		granted, err := a.granted(ctx, p)
+		if err != nil {
+			return err
+		}
 		b.Payments = append(b.Payments, Payment{
 			ID: p.ID, OrderID: p.OrderID, State: string(p.State), Currency: p.Amount.Currency,
-			Amount: p.Amount.Amount, Captured: p.Captured, Refunded: p.Refunded,
+			Amount: p.Amount.Amount, Captured: p.Captured, Refunded: p.Refunded, Granted: granted,
 		})
 	}
 	return nil
+}
+
+// refundOfSaga is who asks for the refund where a saga undoes a payment.
+const refundOfSaga = "cancel"
+
+// granted returns what of a payment operators gave back, out of goodwill for instance.
+func (a *Auditor) granted(ctx context.Context, p payments.Payment) (amount int64, err error) {
+	if p.Refunded == 0 {
+		return 0, nil
+	}
+	res, err := a.payments.GetPaymentWithResponse(ctx, p.ID)
+	if err = answered(res, err); err != nil {
+		return 0, err
+	}
+	for _, r := range res.JSON200.Refunds {
+		if r.State == payments.Succeeded && r.RequestedBy != refundOfSaga {
+			amount += r.Amount.Amount
+		}
+	}
+	return amount, nil
 }
 
 func (a *Auditor) readCharges(ctx context.Context, id string, b *Books) error {

@@ -121,7 +121,7 @@ type FraudSettings struct {
 	// Limits What one customer's payments may come to, declined, voided and refunded ones not counted. A currency that is not listed has no limit.
 	Limits []Money `json:"limits"`
 
-	// Maintenance Holds back new authorizations; sagas wait. What is authorized can be captured, cancelled, refunded.
+	// Maintenance Holds back new authorizations. Sagas wait for some minutes, then undo the order. What is authorized can be captured, cancelled, refunded.
 	Maintenance bool      `json:"maintenance"`
 	UpdatedAt   time.Time `json:"updated_at"`
 
@@ -143,7 +143,7 @@ type NewFraudSettings struct {
 	// Limits What one customer's payments may come to, declined, voided and refunded ones not counted. A currency that is not listed has no limit.
 	Limits []Money `json:"limits"`
 
-	// Maintenance Holds back new authorizations; sagas wait. What is authorized can be captured, cancelled, refunded.
+	// Maintenance Holds back new authorizations. Sagas wait for some minutes, then undo the order. What is authorized can be captured, cancelled, refunded.
 	Maintenance bool `json:"maintenance"`
 }
 
@@ -238,7 +238,7 @@ type Refund struct {
 	PaymentID string    `json:"payment_id"`
 	Reason    string    `json:"reason"`
 
-	// RequestedBy The subject of the caller.
+	// RequestedBy The subject of the caller; `cancel` where a saga undid the payment.
 	RequestedBy string      `json:"requested_by"`
 	State       RefundState `json:"state"`
 	UpdatedAt   time.Time   `json:"updated_at"`

@@ -125,7 +125,7 @@ type FraudSettings struct {
 	// Limits What one customer's payments may come to, declined, voided and refunded ones not counted. A currency that is not listed has no limit.
 	Limits []Money `json:"limits"`
 
-	// Maintenance Holds back new authorizations; sagas wait. What is authorized can be captured, cancelled, refunded.
+	// Maintenance Holds back new authorizations. Sagas wait for some minutes, then undo the order. What is authorized can be captured, cancelled, refunded.
 	Maintenance bool      `json:"maintenance"`
 	UpdatedAt   time.Time `json:"updated_at"`
 
@@ -147,7 +147,7 @@ type NewFraudSettings struct {
 	// Limits What one customer's payments may come to, declined, voided and refunded ones not counted. A currency that is not listed has no limit.
 	Limits []Money `json:"limits"`
 
-	// Maintenance Holds back new authorizations; sagas wait. What is authorized can be captured, cancelled, refunded.
+	// Maintenance Holds back new authorizations. Sagas wait for some minutes, then undo the order. What is authorized can be captured, cancelled, refunded.
 	Maintenance bool `json:"maintenance"`
 }
 
@@ -242,7 +242,7 @@ type Refund struct {
 	PaymentID string    `json:"payment_id"`
 	Reason    string    `json:"reason"`
 
-	// RequestedBy The subject of the caller.
+	// RequestedBy The subject of the caller; `cancel` where a saga undid the payment.
 	RequestedBy string      `json:"requested_by"`
 	State       RefundState `json:"state"`
 	UpdatedAt   time.Time   `json:"updated_at"`
@@ -1226,50 +1226,51 @@ func (sh *strictHandler) SetSandboxOutage(ctx echo.Context) error {
 // const string: with thousands of chunks the chained `+` fold is several
 // times slower for the Go compiler than parsing a slice literal.
 var swaggerSpec = []string{
-	"7Fprc9s21v4rZ/h2pu2UkWTXebN2P7npZb2b1t64O53ZbNaGyEMRFQmwAGhGzei/7xwAJCGJutixO91O",
-	"vkkkiHN7zhV4HyWyrKRAYXR09j7KkaWo7M9XMmGGS0G/U9SJ4pX7G/2UI7A0Vag1yAxMjmByLmZQshRH",
-	"URwp/LXmCtPozKga40gnOZaMNjKLCqOzSBvFxSxaLpdxVDHFSjSe6staaamGad4KfGduErvitqVcsRnC",
-	"FDOpcAQXBhqp5hoyqeD4BHJZKx1Dw01uF2tWImS8IGrEKKetf61RLaI4Eqwk3tz+Uch1yd69QjEzeXR2",
-	"NDk+iaOSi+5BvCFUHF2kWFbSoEgWf8fFpjQ/sDlqy1HCigI0yxCMBIUVMnPWszrHxRrzpFrUBmb8zu9g",
-	"HzOhG1Qj+EctDabwGdPAQBtVJ6ZWmELGsUg/B6lgyhSO/i1a4Z3Be+kDzp8R67uMGajl+Pnz/Vp5xUtu",
-	"hk1bMDUjsURdTlGRbZVsNEjR2XgEtC7FjNWFAa7heLLNgoWls8YpL+uSzDexfPp/HZdcGJyhsmxeqhTV",
-	"RUrfDe0u6fUNT7cjZLJfFVdsUaIwAZWKmbwnYrc/SPMHkFvSVrqSQqP1sSslpwWW9DORwqCwRmFVVXDn",
-	"8uPKrfjiF+38v6f8icIsOov+b9zHjbF7q8ftvpbiqo1/zpmBBoWBRkkxg89ef/cSTk+ev/h8ZPXhtyAK",
-	"32BScIGWpTTltAErrpSsUBlOAmSs0BhHVfCIBElxE1qWbKXkTLFSA7FM6I82VBRHJWrNZgNbnING0lGC",
-	"NqgktTay9OFj0669yd44lvqd33br5fQXTAxR/Y7c8lulXMR7gLi75Nh4V0mC+Zbg+rfryx/BryD/Y3DH",
-	"ihqBOxecynQRg66THJiG2zGZSI8n419rJgw3i9uYgot11oIlFJBSICy7rboYH2xh3WpsffU2hibnSQ5T",
-	"nHGhXcgTEnTBdO6C1W5Vt5LFByldsTq9RmO4mOl76t2yq7cATQrs8PGphsr5uIaSLQh7FOJjSB280xju",
-	"JE8xtZpSmNWC/kiBGoQ0kMhaGExHcA5JrRTFYzBEhLv3BdcU6HNGf8Gy5aO6wVLv89QfpMCFhQt7d+E+",
-	"OKY44nXFlGL+NelVMJEMeMZfZZFqmLJkDgIbYLXJpeK/2QiivwLNZkxDw7gZwc+e83YNppAwAVPKf5XN",
-	"UDE9SLAo6GerjsDHplIWyAQxVVcpM5jeMBu2MqlK+hXRw2eGlzjk3u0308Uw+nVt4dEWFZSVUUGTS1vT",
-	"2GcF0waSnIkZxsAzYGKxPwZ4vKxqckWEFd6G4OpsdT+YspLgsynqhYCSC6mgFtzYENapjwvz/yeWUZ8q",
-	"TyeTF0enp8fPT16cTE5Pj4K8OdnMm3HUwnSA6vUlnBwfvSB6FTMGFT39z5vzZ/96+/7L5Sd7tejFCWgM",
-	"KepHbD669v+yax/iO1sM/9pu+yRe0jca1uaf6s5qIzifUnEAJTKhgSr51o4FZubB7nU05F4KmR5qxr6T",
-	"CiqUVYFfAbe051hZ2kGR+PyQmjTUvac2pG1fuj5Y1weBt8XOFndsmAbD5ihiqk/2hrTdcUvhvdNJGwqo",
-	"DdisGB0omhyVyxy2Y7A8d47gO1ZKIq51prcV46ktMrkZrFHTvjLepcS2gF7GkWNvY6OuhRl62XrotkiY",
-	"OZATw9SEChsmHqB3bZjZK4sH27Vd+6DcvwZs21iFLZzdOQ5STIu8QBMrIFlhYoeDXPky/B5O0gX4gyJ9",
-	"64jLzeAeDEq24tP31rassQ32ft1ZrnaIfN2aFAWZ/U3UJgXaLY5qMReyoUzWJ4tVjVdMGc6KYnET6D74",
-	"6fJq1LlCGnDTI9hz8zM3ucsL+mOw+hisPihYqR5Hq2QuixS1gYwrbfVwkOf6amXAcf8UQbFX12Cs6KdP",
-	"TzffCdsM9uy3ybPTm7dffDKMU8N4sXfu40qsQaSjUlLp4b5yylI3R+nKSC6q+nCkBAOiAbRwoc1wAf+T",
-	"LVhN3lL1Y+NB/snatV4Zkz4/PQ084mQy6BOGm2J40OQebGr0n68vfIWcojA84+0IWyrrq37suD8T2bct",
-	"B50EnTEDzfiJ0BAQP7BnOCw1PCBebwl1vv/YHgnb/mDglTX+fccfW8GykuIrFKlL77pOEkQXGjLGiy3Z",
-	"+XGiVaCNIE61gcsrY030+5Vx10ykU/nuZc7UvQu5oL4JZWxzzUBeD0qIQ5Y/qAzo5zMbL+e4BRm8Pw+y",
-	"p1HcJVOm5+jS/3QxiJN9WRuJl22BS8k7ntpBi2yEGyPvqDTCGuAA3fXhbr1KXa9GD6s2/apDiK8Bee7P",
-	"11plbORgG9M6u20vm4cq5AAie9H95K3Kqi/9ARoWz9Blbe4vOql4qBRBk6OCxMrYH4zLOQqoyhvtKN7Q",
-	"198QrBMmhDQwRT8tPGAiZilvirO0pUAmN5m6zmXTTyvb6ZtNumVsx5MajYZcNvRoAUwh6EQhCu/dmWJ1",
-	"OoKrdt5JC+xEfLpwU8DYjiype7DH1gqBazstpa+RJblrKEbw7R0q3z7YZQIx9dk/kRXCrV2nz0jTzODt",
-	"CM5tVHc0Vxun/hQpIa78CZErR9zxbVbIppOb3AKVdio5Gk1GExuhKhSs4tFZ9OVoMvrSFY25tfD47mhs",
-	"JR/rYJY8QxttHYNcios0Oou+R7M6dF47az2eTHacs97vfHWV0MApq03l/j2pLJMqwZGrcu25+TYKHcvB",
-	"GS4l9LJkahGdRa/R1Eo4oFQhFlqwWCJVPaCg6yEF2aT8tUwXj6abjeH/ctV5jKpx+Se1jT1x3WEcyJQs",
-	"QcgGpHDH7QTwzju2QfsV1+aqd6Hwns6bYVb7JWN312MZ713oL/wcsLK9l0FLhy/u9HOObZcljv+ydw4+",
-	"vHlbWR54E2KlQ1++fULghdPGAdhdCn995hGQRoAIs4nAJph9rONq/J6ny11xs51f3hda/d2Z30Ox4RRx",
-	"i1t7iR8z0ErRbetuQ3Cj2+y9RdXjYEZVSW0GSxQ/5AsqbHdzDGZUBxRSm9jPC2gv0IYtNPgWzx9nalR3",
-	"qC1Dru/6qr+GZm+zrV5Yo6Yh41R0yNpAQ93/FBN/M4Qbu+lMUsEkRkDKpmUuvbvt7E6o7niCkNJCLYk4",
-	"FhmwzKACBk3OC4yhFoYXK/LZQ1Q3+GPEBSu6m3Lnrp3RIPAOFYXjmTQGhSsmVsH60tbSfl7wAXDdH+PW",
-	"Lg46gD9JtmxnkIekyaNHIxxS3XSkUgpcDAxrt9xKHSLkl467dZ7UB3nl9/aypT0O15KQq+xhr73a1LZh",
-	"QRTw3ukr/rHvCIJQuB6ii0UwgPefETSDY+cO0qMNdFJYXmmw/ljZ+ilj9GYX+7ukwNBMa8OKqZTztdQY",
-	"216ICWB1ygfwIbsm9Eng8T2a1W736e3hCW27B8o1pLIRj5kvm2BfYGbQQmGP8rgqvh5S8eNH7QHt/n4N",
-	"zr1MS83GY5j3a3cfVCpAqiCYAOcsO0y8XC7/GwAA//8=",
+	"7Fp7c9s2Ev8qO7zOtJ0ykuw6l7P7V5o+zndp44t705nL5WyIWIqoSYAFQCtqRt/9ZgGQhCTqYcfudDr5",
+	"TyLB3cXub5/A+yRTVa0kSmuSs/dJgYyjdj9fqoxZoST95mgyLWr/N/mpQGCcazQGVA62QLCFkDOoGMdR",
+	"kiYaf22ERp6cWd1gmpiswIoRIbuoMTlLjNVCzpLlcpkmNdOsQhu4vmi0UXqY57XEd/YqcyuuW841myFM",
+	"MVcaR3BuYa70jYFcaTg+gUI12qQwF7Zwiw2rEHJREjcSVBDpXxvUiyRNJKtINk8/iaWu2LuXKGe2SM6O",
+	"JscnaVIJ2T1INzaVJuccq1pZlNnin7jY3M0P7AaNkyhjZQmG5QhWgcYamT3rRb3BxZrwpFo0FmbiNlBw",
+	"j5k0c9Qj+FejLHL4jBlgYKxuMtto5JALLPnnoDRMmcbRf2W7eW/wfveR5E9I9F3GjNRy/PTpfq28FJWw",
+	"w6YtmZ7RtmRTTVGTbbWaG1Cys/EIaB3HnDWlBWHgeLLNgqXjsyapqJqKzDdxcoZ/nZRCWpyhdmK+0hz1",
+	"Oafvhqgren0l+HaETPar4oItKpQ24lIzW/RMHPmDNH8AuyWRMrWSBp2PXWg1LbGin5mSFqUzCqvrUniX",
+	"H9d+xRe/GO//PedPNObJWfKXcR83xv6tGbd0HcdVG/9cMAtzlBbmWskZfPb6uxdwevL02ecjp49Agjh8",
+	"g1kpJDqROBdEgJUXWtWoraAN5Kw0mCZ19Ig2wnETWo5trdVMs8oAiUzoTzZUlCYVGsNmAySeg0HSUYYu",
+	"qGSNsaoK4WPTrr3J3niRespvu/Vq+gtmlrh+R275rdY+4t1ju7v2sfGuVgTzLcH1H5evfoSwgvyPwS0r",
+	"GwThXXCq+CIF02QFMAPXYzKRGU/GvzZMWmEX1ykFF+esJcsoIHEgLHtSXYyPSDi3GjtfvU5hXoisgCnO",
+	"hDQ+5EkFpmSm8MFqt6rbnaUHKV2zhl+itULOzB317sQ1W4CmJHb4+NRA7X3cQMUWhD0K8SlwD2+ewq0S",
+	"HLnTlMa8kfRHSTQglYVMNdIiH8FzyBqtKR6DJSbCvy+FoUBfMPoLTqwQ1S1WZp+n/qAkLhxc2Ltz/8Ex",
+	"xZGgK6Y1C69Jr5LJbMAz/q5KbmDKshuQOAfW2EJp8ZuLIGYEl2zGDMyZsM5xDCmgErKxaFICioRGcuUg",
+	"40LqCH4O+2spIYeMSZhSlqxdHkvpQYZlST9bpUWeOFWqRCZJ9KbmzCK/Yi645UpX9Cuhh0+sqHAoCLTf",
+	"TBfDPmIaB6K29KDcjRrmhXKVj3tWMmMhK5icYQoiByYX+yNFQNWqvle2sCLbEKi9Re8GZlYRyDa3ei7J",
+	"UEpDI4V1ga5Tn5D2rydO0JBQTyeTZ0enp8dPT56dTE5Pj6LsOtnMrmnSgnmA6+UrODk+ekb8amYtanr6",
+	"vzfPn/zn7fsvl5/s1WLYTsRjSFE/4vxjAPjzB4BDPGwLPF47so/iS33T4pDxqelsO4LnUyo0oEImDVBX",
+	"0Fq7xNze2wmPhpxQIzNDjd13SkONqi7xKxCO9w3WjndUcD49pL6NdR+4DWk7lMH31vVBEG+xs8Vp58yA",
+	"ZTcoU6p19ga+3dFN452TThswqKXYrD49KOYFauw9xcncOULofinV+Dac3tZMcOd2wg7Wu7yvsncpsS3G",
+	"l2nixdsg1LVDQy9bD90WL3MPchKYGlrpgsk99G4ss3v3EsB26dbeq0JYA7Zr0uJ20FFOo0TUIi/SxApI",
+	"VoTY4SAXoaS/g5N0aeCgfNA64nIzBURDl634DH26K35cs75fd06qHVu+bE2Kksz+JmmTAlFLk0beSDWn",
+	"fNcni1WN10xbwcpycRXpPvrps2/SuQKPpOkRHKT5WdjC5wXzMVh9DFYfFKx0j6NVNq9KjsZCLrRxejjI",
+	"c0O1MuC4f4qg2KtrMFb0k6zHmxXFzQh78tvkyenV2y8+GcapZaLcO0PyJdYg0lFrpc1w9zll3M9kujJS",
+	"yLo5HCnRsGkALUIaO1zm/+QKVlu0XMMIelB+snZjVkauT09PI484mQz6hBW2HB5a+QebGv336/NQIXOU",
+	"VuSiHYcr7Xw1jDD3ZyL3tpWg20FnzEgzYbo0BMQP7BkOSw33iNdbQl3oP7ZHwrY/GHjljH/XIclXcO1T",
+	"wHVIDwwMmzHqAAWPW6KtqFqpBWqU3NcBpskyRB9DcibKLWn8YcJapLYooLURLmhtTUd3q/cumeRT9e5F",
+	"wfSdK76oEIr32CalgQIgqjUOWX6veqEf92y8vMEtEBL9IZQ7AhM+6zJzg75OmC4GcbIvvSPJsi3CaXUr",
+	"uJvbqLn0s+sdJUlcLByguz4urpez62XrYWVpWHUI8zUg34RDvVYZG8naBb/Obtvr66FSOoLIXnQ/ek+z",
+	"6kt/gM4mCPSqsXffOql4qGZBW6CGzO2xP41XNyihrq6M53hFX39DsM6YlMrCFMPw8YDRmeO8uZ2lqxly",
+	"tSnUZaHm/fCzHdO57Fylbtpp0Boo1JweLYBpBJNpRBm8O9es4SO4aMentMAN2KcLlzVM6iaglEfcWblG",
+	"EMYNX+lrZFnRDhS/vUUd+gy3TCLyUCZkqka4duvMGWmaWbwewXMX1T3P1Q6rP7rKSKpwLOXrFn9mnJdq",
+	"3u2b3AK18So5Gk1GExehapSsFslZ8uVoMvrSV5eFs/D49mjsdj420Wh6hi7aegGFkuc8OUu+R7s6w147",
+	"4D2eTHYc7t7tUHeV0cDRrsv54T2pLFc6w5Evh91h/TYOncjRwTEl9KpiepGcJa/RNlp6oNQxFlqwOCZ1",
+	"M6CgyyEFuaT8teKLB9PNxlnCctV5rG5w+Se1jTvm3WEcyLWqQKo5KOnP+AngnXdsg/ZLYexF70Lx5aA3",
+	"w6L2S8b+gsky3bsw3DI6YGV7GYSWDt8W6gci225oHP9t78B8mHhbWR54/WKllV++fUTgxWPJAdi9kuHO",
+	"zgMgjQARZxOJ82hIso6r8XvBl7viZjvovCu0+gs7v4di43HjFrfu+qWHC7RKdmT9FQxhTZu9t6h6HA2z",
+	"amXsYIkSpoFRhe2vq8GM6oBSGZuGwQLRAmPZwkBo8cLpqEF9i8YJ5Puur/q7b+4K3eotOWoackFFh2os",
+	"zAtGJU8WrqMI64jOFBVMcgSkbFrm07sn5yihvhUZAqeFRhFzLHNguUUNDOaFKDGFRlpRruzPncn6CSEj",
+	"KVjZXc977tsZAxJvUVM4nilrUfpiYhWsL1wtHQYLHwDX/TFu7baiB/ijZMt2WHlImjx6MMYx101HqpTE",
+	"xcBUd8tV2CFGYem4WxdYfZBXfu9ueLrTdXd0rrQ7FXb3qdo2LIoCwTtDxT8OHUEUCtdDdLmIJvXhM4Jm",
+	"NIzpID3aQCeF5ZUG64+VrR8zRm92sb9LCozNtDasmCp1s5YaU9cLMQms4WIAH6prQh8FHt+jXe12H98e",
+	"gdG2y6fCAFdz+ZD5ch7RBWYHLRT3KA+r4sshFT981B7Q7u/X4NzJtNRsPIR5v/aXUJUGpAqCSfDOssPE",
+	"y+Xy/wEAAP//",
 }
 
 // decodeSpec returns the embedded OpenAPI spec as raw JSON bytes,
