@@ -422,6 +422,8 @@ type ClientInterface interface {
 
 	// ListShipments Lists shipments, newest first.
 	//
+	// For operators (scope `orders:operate`).
+	//
 	// Corresponds with GET /v1/shipments (the `ListShipments` operationId).
 	ListShipments(ctx context.Context, params *ListShipmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -444,6 +446,8 @@ type ClientInterface interface {
 	BookShipment(ctx context.Context, params *BookShipmentParams, body BookShipmentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetShipment Returns one shipment.
+	//
+	// For operators (scope `orders:operate`).
 	//
 	// Corresponds with GET /v1/shipments/{id} (the `GetShipment` operationId).
 	GetShipment(ctx context.Context, id ShipmentID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -568,6 +572,8 @@ func (c *Client) SetOutage(ctx context.Context, body SetOutageJSONRequestBody, r
 
 // ListShipments Lists shipments, newest first.
 //
+// For operators (scope `orders:operate`).
+//
 // Corresponds with GET /v1/shipments (the `ListShipments` operationId).
 func (c *Client) ListShipments(ctx context.Context, params *ListShipmentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewListShipmentsRequest(c.Server, params)
@@ -620,6 +626,8 @@ func (c *Client) BookShipment(ctx context.Context, params *BookShipmentParams, b
 }
 
 // GetShipment Returns one shipment.
+//
+// For operators (scope `orders:operate`).
 //
 // Corresponds with GET /v1/shipments/{id} (the `GetShipment` operationId).
 func (c *Client) GetShipment(ctx context.Context, id ShipmentID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1132,6 +1140,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListShipmentsWithResponse Lists shipments, newest first.
 	//
+	// For operators (scope `orders:operate`).
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/shipments (the `ListShipments` operationId).
@@ -1156,6 +1166,8 @@ type ClientWithResponsesInterface interface {
 	BookShipmentWithResponse(ctx context.Context, params *BookShipmentParams, body BookShipmentJSONRequestBody, reqEditors ...RequestEditorFn) (*BookShipmentHTTPResponse, error)
 
 	// GetShipmentWithResponse Returns one shipment.
+	//
+	// For operators (scope `orders:operate`).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1669,6 +1681,8 @@ func (c *ClientWithResponses) SetOutageWithResponse(ctx context.Context, body Se
 
 // ListShipmentsWithResponse Lists shipments, newest first.
 //
+// For operators (scope `orders:operate`).
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/shipments (the `ListShipments` operationId).
@@ -1711,6 +1725,8 @@ func (c *ClientWithResponses) BookShipmentWithResponse(ctx context.Context, para
 }
 
 // GetShipmentWithResponse Returns one shipment.
+//
+// For operators (scope `orders:operate`).
 //
 // Returns a wrapper object for the known response body format(s).
 //

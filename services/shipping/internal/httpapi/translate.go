@@ -1,9 +1,6 @@
 package httpapi
 
 import (
-	"context"
-
-	"github.com/orderflow/orderflow/pkg/caller"
 	"github.com/orderflow/orderflow/services/shipping"
 	"github.com/orderflow/orderflow/services/shipping/internal/carrier/sandbox"
 	"github.com/orderflow/orderflow/services/shipping/internal/shipment"
@@ -24,8 +21,7 @@ func fromItems(items Items) []shipping.Item {
 	return list
 }
 
-// toShipment shows a shipment. Where a parcel goes is personal data, and only an operator's business.
-func toShipment(ctx context.Context, sh shipment.Shipment) Shipment {
+func toShipment(sh shipment.Shipment) Shipment {
 	s := Shipment{
 		ID: sh.ID, OrderID: sh.OrderID, FulfilmentID: sh.FulfilmentID, Warehouse: optional(sh.Warehouse),
 		Items: []Item{}, State: State(sh.State), Carrier: optional(sh.Carrier),
@@ -37,7 +33,7 @@ func toShipment(ctx context.Context, sh shipment.Shipment) Shipment {
 	if sh.Refusal != nil {
 		s.Refusal = &Refusal{Code: sh.Refusal.Code, Message: sh.Refusal.Message}
 	}
-	if sh.To != nil && caller.From(ctx).Has(caller.ScopeOperate) {
+	if sh.To != nil {
 		s.To = &Address{
 			Name: sh.To.Name, Line1: sh.To.Line1, Line2: optional(sh.To.Line2), City: sh.To.City,
 			Region: optional(sh.To.Region), PostalCode: sh.To.PostalCode, Country: sh.To.Country,
