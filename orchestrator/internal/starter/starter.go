@@ -82,6 +82,9 @@ func decode[T any](e contract.Event[T], ev cloudevents.Event) (T, error) {
 
 // start starts the saga of an order. A saga that is there already, running or ended, is what a redelivery finds.
 func (s *Starter) start(ctx context.Context, placed orders.Placed) error {
+	if placed.OrderID == "" || len(placed.SealedOrder) == 0 {
+		return errUnreadable // No key and no patience cures that.
+	}
 	plain, err := s.keys.Open(placed.SealedOrder)
 	if err != nil {
 		return errSealed.WithCause(err)

@@ -156,6 +156,14 @@ func TestAnEventThatNobodyCanReadIsADeadLetter(t *testing.T) {
 			t.Helper()
 			b.publish(t, orders.EventPlaced.Type, []byte(event(`{"order_id":1}`)))
 		},
+		"no data": func(t *testing.T, b *bundle) {
+			t.Helper()
+			b.publish(t, orders.EventPlaced.Type, []byte(event(`null`)))
+		},
+		"order of no name": func(t *testing.T, b *bundle) {
+			t.Helper()
+			b.publish(t, orders.EventPlaced.Type, []byte(event(`{"sealed_order":"AAAA"}`)))
+		},
 		"cancellation of something else": func(t *testing.T, b *bundle) {
 			t.Helper()
 			b.publish(t, orders.EventCancelRequested.Type, []byte(event(`{"order_id":["ord_1"]}`)))
