@@ -34,6 +34,33 @@ const maxPayload = 512 << 10
 // An event that could never be published (not a valid CloudEvent, a type that is no subject, more than 512 KiB) is an
 // error, because nobody could put it right later.
 func Append(ctx context.Context, tx pgx.Tx, events ...cloudevents.Event) error {
+	return insert(ctx, tx, appendRows, events)
+}
+
+// Republish adds events that were appended before, under the ids that they had, so that they are published again: the
+// stream may have lost them since. One that still waits to be published is left where it is: it waits once, however
+// often it is republished. A stream drops what it took under the same id within its dedupe window. Errors are those of
+// Append. Call Relay.Wake after the commit.
+func Republish(ctx context.Context, tx pgx.Tx, events ...cloudevents.Event) error {
+	ids := make([]string, len(events))
+	for i, event := range events {
+		ids[i] = event.ID()
+	}
+	// The old row goes, because it is in the past: the new one is measured and swept like any other.
+	_, err := tx.Exec(ctx, "delete from outbox where event_id = any($1) and published_at is not null", ids)
+	if err != nil {
+		return fmt.Errorf("outbox: republish: %w", err)
+	}
+	return insert(ctx, tx, appendRows+" on conflict (event_id) do nothing", events)
+}
+
+const appendRows = `
+	insert into outbox (event_id, subject, payload)
+	select id, subject, payload from unnest($1::text[], $2::text[], $3::bytea[])
+		with ordinality as event(id, subject, payload, n)
+	order by n`
+
+func insert(ctx context.Context, tx pgx.Tx, statement string, events []cloudevents.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
@@ -45,12 +72,7 @@ func Append(ctx context.Context, tx pgx.Tx, events ...cloudevents.Event) error {
 		}
 		ids[i], subjects[i], payloads[i] = event.ID(), event.Type(), payload
 	}
-	_, err := tx.Exec(ctx, `
-		insert into outbox (event_id, subject, payload)
-		select id, subject, payload from unnest($1::text[], $2::text[], $3::bytea[])
-			with ordinality as event(id, subject, payload, n)
-		order by n`, ids, subjects, payloads)
-	if err != nil {
+	if _, err := tx.Exec(ctx, statement, ids, subjects, payloads); err != nil {
 		return fmt.Errorf("outbox: append: %w", err)
 	}
 	return nil

@@ -86,6 +86,30 @@ func TestAppendOfNothingDoesNothing(t *testing.T) {
 	require.NoError(t, outbox.Append(t.Context(), nil))
 }
 
+func TestARepublishedEventIsSentAgainUnderItsIDAndWaitsOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	events := b.commit(3)
+	_, err := b.pool.Exec(t.Context(), `
+		update outbox set published_at = now(), created_at = now() - interval '1 hour' where seq = 1;
+		delete from outbox where seq = 2`)
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, postgres.InTx(t.Context(), b.pool, func(tx pgx.Tx) error {
+			return outbox.Republish(t.Context(), tx, events...)
+		}))
+	}
+	var ids []string
+	var late int
+	require.NoError(t, b.pool.QueryRow(t.Context(), `
+		select array_agg(event_id order by seq), count(*) filter (where created_at < now() - interval '1 minute')
+		from outbox where published_at is null`).Scan(&ids, &late))
+	require.Equal(t, []string{events[2].ID(), events[0].ID(), events[1].ID()}, ids)
+	require.Zero(t, late, "it waits from now on")
+	b.run()
+	b.requireExactlyOnce(3)
+}
+
 func TestEventWithoutAStreamDoesNotHoldUpOthers(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
