@@ -40,9 +40,18 @@ func Migrate(ctx context.Context, log *slog.Logger, cfg service.MigrateConfig) e
 	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, Schemas()...)
 }
 
+// watchdog says how often orders are looked for that have heard nothing of their saga, and for how long they may not.
+type watchdog struct{ every, silence time.Duration }
+
 // Run serves until ctx ends, then drains. It starts, and stays up, while the database, NATS or Temporal are away; the
 // ops port's /readyz tells. An error means that the service could not start, or could not drain in time.
 func Run(ctx context.Context, log *slog.Logger, cfg service.Config) error {
+	// The silence is longer than a saga takes whose services are well, and longer than the stream remembers the id of an
+	// event: one that comes again sooner is dropped.
+	return run(ctx, log, cfg, watchdog{every: time.Minute, silence: 15 * time.Minute})
+}
+
+func run(ctx context.Context, log *slog.Logger, cfg service.Config, watch watchdog) error {
 	p, err := service.Open(ctx, log, "orders", cfg, orders.Stream)
 	if err != nil {
 		return err
@@ -67,6 +76,14 @@ func Run(ctx context.Context, log *slog.Logger, cfg service.Config) error {
 		board.Run,
 		service.Every(time.Hour, log, "purging idempotency keys", func(ctx context.Context) error {
 			_, err := idempotency.Purge(ctx, p.Pool)
+			return err
+		}),
+		service.Every(watch.every, log, "announcing orders again", func(ctx context.Context) error {
+			announced, err := svc.AnnounceAgain(ctx, watch.silence)
+			if len(announced) > 0 {
+				log.WarnContext(ctx, "orders that have not settled for long are announced again",
+					"orders", len(announced), "oldest", announced[0], "silence", watch.silence)
+			}
 			return err
 		}),
 	}

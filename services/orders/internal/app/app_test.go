@@ -56,6 +56,13 @@ type process struct {
 
 func start(t *testing.T, databaseURL, natsURL string) process {
 	t.Helper()
+	return startWith(t, app.Run, databaseURL, natsURL)
+}
+
+func startWith(
+	t *testing.T, run func(context.Context, *slog.Logger, service.Config) error, databaseURL, natsURL string,
+) process {
+	t.Helper()
 	cfg := service.Config{DatabaseURL: config.Secret(databaseURL), EdgeConfig: service.EdgeConfig{
 		NATSURL: config.Secret(natsURL), HTTPAddr: freeAddr(t), OpsAddr: freeAddr(t),
 		PayloadKeys: config.Secret(seal.NewKey("test")), DrainTimeout: 10 * time.Second,
@@ -63,7 +70,7 @@ func start(t *testing.T, databaseURL, natsURL string) process {
 	require.NoError(t, cfg.Validate())
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	p := process{api: "http://" + cfg.HTTPAddr, ops: "http://" + cfg.OpsAddr, stop: stop, ended: make(chan error, 1)}
-	go func() { p.ended <- app.Run(ctx, slog.New(slog.DiscardHandler), cfg) }()
+	go func() { p.ended <- run(ctx, slog.New(slog.DiscardHandler), cfg) }()
 	t.Cleanup(stop)
 	require.Eventually(t, func() bool { return p.status(t, p.ops+"/livez") == http.StatusOK }, patience, time.Millisecond)
 	require.Eventually(t, func() bool { return p.status(t, p.api+"/") == http.StatusNotFound }, patience, time.Millisecond)

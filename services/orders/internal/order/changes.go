@@ -208,10 +208,15 @@ func move(ctx context.Context, tx pgx.Tx, o Order, c change) (Order, error) {
 	if c.to.Ended() {
 		o.EndedAt = &c.at
 	}
+	var announced *time.Time // While an operator has the order, it is not announced.
+	if !c.to.Settled() {
+		announced = &c.at
+	}
 	err := db.New(tx).MoveOrder(ctx, db.MoveOrderParams{
 		ID: o.ID, Status: string(o.Status), Settled: o.Status.Settled(),
 		ReasonCode: c.why.Code, ReasonMessage: c.why.Message, UpdatedAt: o.UpdatedAt, EndedAt: o.EndedAt,
-		Type: c.entry, Code: c.why.Code, Message: c.message, Data: c.data, EventID: c.event.ID(),
+		AnnouncedAt: announced,
+		Type:        c.entry, Code: c.why.Code, Message: c.message, Data: c.data, EventID: c.event.ID(),
 	})
 	if err != nil {
 		return Order{}, err

@@ -4,8 +4,9 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Metrics counts what happens to orders.
 type Metrics struct {
-	placed     prometheus.Counter
-	processing *prometheus.HistogramVec
+	placed         prometheus.Counter
+	announcedAgain prometheus.Counter
+	processing     *prometheus.HistogramVec
 }
 
 // NewMetrics registers the metrics.
@@ -14,12 +15,16 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		placed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "orders_placed_total", Help: "Orders accepted.",
 		}),
+		announcedAgain: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "orders_announced_again_total",
+			Help: "Announcements of orders that had not settled for long, as if their events had been lost.",
+		}),
 		processing: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "order_processing_seconds", Help: "Time from placing an order until it settled, by how it did.",
 			Buckets: []float64{.05, .1, .2, .5, 1, 2, 5, 10, 30, 60, 300, 3600, 86400},
 		}, []string{"status"}),
 	}
-	registry.MustRegister(m.placed, m.processing)
+	registry.MustRegister(m.placed, m.announcedAgain, m.processing)
 	return m
 }
 

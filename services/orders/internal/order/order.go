@@ -14,7 +14,8 @@ import (
 	"github.com/orderflow/orderflow/services/orders/internal/store/db"
 )
 
-// Order is an order as it is now. The payment token is not part of it: the service hands it on, sealed, and forgets it.
+// Order is an order as it is now. The payment token is not part of it: the service hands it on, sealed, and forgets it
+// once the order has ended.
 type Order struct {
 	ID         string `json:"id"`
 	Owner      string `json:"owner"`

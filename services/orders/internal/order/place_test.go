@@ -62,6 +62,7 @@ func TestThePaymentTokenIsKeptNowhereInTheClear(t *testing.T) {
 		require.Zero(t, b.count(t, `SELECT count(*) FROM `+table+` AS r WHERE r::text LIKE '%tok_secret%'`), table)
 	}
 	require.Zero(t, b.count(t, `SELECT count(*) FROM outbox WHERE position('tok_secret'::bytea IN payload) > 0`))
+	require.Zero(t, b.count(t, `SELECT count(*) FROM announcements WHERE position('tok_secret'::bytea IN sealed_order) > 0`))
 }
 
 func TestAnInvalidOrderIsNotStored(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -82,14 +83,12 @@ func (s *Service) seal(asked orders.Order) ([]byte, error) {
 }
 
 func insert(ctx context.Context, tx pgx.Tx, o Order, sealed []byte) error {
-	event, err := orders.EventPlaced.New(o.ID, o.PlacedAt, orders.Placed{
-		OrderID: o.ID, SealedOrder: sealed, PlacedAt: o.PlacedAt,
-	})
+	event, err := placedEvent(o.ID, o.PlacedAt, sealed)
 	if err != nil {
 		return err
 	}
 	err = db.New(tx).PlaceOrder(ctx, db.PlaceOrderParams{
-		ID: o.ID, Owner: o.Owner, CustomerID: o.CustomerID, Status: string(o.Status),
+		ID: o.ID, Owner: o.Owner, CustomerID: o.CustomerID, Status: string(o.Status), SealedOrder: sealed,
 		Currency: o.Total.Currency, Total: o.Total.Amount, Lines: o.Lines, ShippingAddress: o.ShippingAddress,
 		PlacedAt: o.PlacedAt, Type: EntryPlaced, Message: "The order was placed.", EventID: event.ID(),
 	})
@@ -97,6 +96,10 @@ func insert(ctx context.Context, tx pgx.Tx, o Order, sealed []byte) error {
 		return err
 	}
 	return outbox.Append(ctx, tx, event)
+}
+
+func placedEvent(orderID string, at time.Time, sealed []byte) (cloudevents.Event, error) {
+	return orders.EventPlaced.New(orderID, at, orders.Placed{OrderID: orderID, SealedOrder: sealed, PlacedAt: at})
 }
 
 // Get returns an order that the caller in ctx may see, or orders.ErrOrderNotFound.

@@ -76,13 +76,19 @@ func TestEveryOtherQueryIsServedByAnIndex(t *testing.T) {
 	_, err = pool.Exec(t.Context(), `INSERT INTO order_events (order_id, seq, type, at, message, event_id)
 		SELECT id, 1, 'order.placed', now(), '', 'evt_' || id FROM orders`)
 	require.NoError(t, err)
-	_, err = pool.Exec(t.Context(), "ANALYZE orders, order_events")
+	_, err = pool.Exec(t.Context(), `INSERT INTO announcements (order_id, sealed_order, announced_at)
+		SELECT id, '', placed_at FROM orders`)
+	require.NoError(t, err)
+	_, err = pool.Exec(t.Context(), "ANALYZE orders, order_events, announcements")
 	require.NoError(t, err)
 	for _, query := range []string{
 		"SELECT * FROM orders WHERE id = 'ord_000000000007'",
 		"SELECT * FROM orders WHERE id = 'ord_000000000007' FOR NO KEY UPDATE",
 		"SELECT 1 FROM order_events WHERE event_id = 'evt_ord_000000000007'",
 		"SELECT * FROM order_events WHERE order_id = 'ord_000000000007' AND seq > 0 ORDER BY seq LIMIT 21",
+		`SELECT order_id FROM announcements WHERE announced_at < now() ORDER BY announced_at LIMIT 500
+			FOR UPDATE SKIP LOCKED`,
+		`DELETE FROM announcements WHERE order_id = 'ord_000000000007'`,
 	} {
 		plan := plan(t, pool, query)
 		require.Contains(t, plan, "Index", plan)

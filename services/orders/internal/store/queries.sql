@@ -5,6 +5,9 @@ WITH placed AS (
         @id, @owner, @customer_id, @status, @currency, @total, @lines, @shipping_address, @placed_at, @placed_at
     )
     RETURNING id, version, placed_at
+), announced AS (
+    INSERT INTO announcements (order_id, sealed_order, announced_at)
+    SELECT placed.id, @sealed_order::bytea, placed.placed_at FROM placed
 )
 INSERT INTO order_events (order_id, seq, type, at, message, event_id)
 SELECT placed.id, placed.version, @type, placed.placed_at, @message, @event_id::text
@@ -17,7 +20,8 @@ SELECT * FROM orders WHERE id = $1;
 SELECT * FROM orders WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: MoveOrder :exec
--- Changes the state of a locked order, tells of it in the timeline, and wakes whoever waits for the order to settle.
+-- Changes the state of a locked order, tells of it in the timeline, and wakes whoever waits for the order to settle. Of
+-- an order that has ended there is nothing to announce any more.
 WITH moved AS (
     UPDATE orders
     SET status         = @status,
@@ -32,6 +36,12 @@ WITH moved AS (
     INSERT INTO order_events (order_id, seq, type, at, code, message, data, event_id)
     SELECT moved.id, moved.version, @type, moved.updated_at, @code, @message, @data, @event_id::text
     FROM moved
+), announced AS (
+    UPDATE announcements SET announced_at = sqlc.narg(announced_at)
+    WHERE order_id = @id AND sqlc.narg(ended_at)::timestamptz IS NULL
+), forgotten AS (
+    DELETE FROM announcements
+    WHERE order_id = @id AND sqlc.narg(ended_at)::timestamptz IS NOT NULL
 )
 SELECT pg_notify('order_settled', moved.id) FROM moved WHERE @settled::boolean;
 
@@ -57,6 +67,24 @@ WITH target AS (
     RETURNING 1
 )
 SELECT count(*) FROM told;
+
+-- name: ClaimSilent :many
+-- Takes the orders, longest silent first, whose events were given to the outbox before a time, notes that they are given
+-- to it now, and returns those events. Orders that somebody else holds are left: they are not silent.
+WITH silent AS (
+    SELECT order_id FROM announcements
+    WHERE announced_at < @before::timestamptz
+    ORDER BY announced_at LIMIT 500
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE announcements AS a SET announced_at = @now::timestamptz
+    FROM silent WHERE a.order_id = silent.order_id
+    RETURNING a.order_id, a.sealed_order
+)
+SELECT claimed.order_id, claimed.sealed_order, e.type, e.at, e.data, e.event_id::text AS event_id
+FROM claimed JOIN order_events AS e ON e.order_id = claimed.order_id
+WHERE e.type = ANY (@types::text[])
+ORDER BY e.order_id, e.seq;
 
 -- name: ListEntries :many
 SELECT * FROM order_events WHERE order_id = @order_id AND seq > @after ORDER BY seq LIMIT @max;

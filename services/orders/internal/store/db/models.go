@@ -11,6 +11,12 @@ import (
 	orders "github.com/orderflow/orderflow/services/orders"
 )
 
+type Announcement struct {
+	OrderID     string
+	SealedOrder []byte
+	AnnouncedAt *time.Time
+}
+
 type Order struct {
 	ID               string
 	Owner            string

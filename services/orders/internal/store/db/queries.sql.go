@@ -72,6 +72,67 @@ func (q *Queries) AddEntry(ctx context.Context, arg AddEntryParams) (int64, erro
 	return count, err
 }
 
+const claimSilent = `-- name: ClaimSilent :many
+WITH silent AS (
+    SELECT order_id FROM announcements
+    WHERE announced_at < $2::timestamptz
+    ORDER BY announced_at LIMIT 500
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE announcements AS a SET announced_at = $3::timestamptz
+    FROM silent WHERE a.order_id = silent.order_id
+    RETURNING a.order_id, a.sealed_order
+)
+SELECT claimed.order_id, claimed.sealed_order, e.type, e.at, e.data, e.event_id::text AS event_id
+FROM claimed JOIN order_events AS e ON e.order_id = claimed.order_id
+WHERE e.type = ANY ($1::text[])
+ORDER BY e.order_id, e.seq
+`
+
+type ClaimSilentParams struct {
+	Types  []string
+	Before time.Time
+	Now    time.Time
+}
+
+type ClaimSilentRow struct {
+	OrderID     string
+	SealedOrder []byte
+	Type        string
+	At          time.Time
+	Data        json.RawMessage
+	EventID     string
+}
+
+// Takes the orders, longest silent first, whose events were given to the outbox before a time, notes that they are given
+// to it now, and returns those events. Orders that somebody else holds are left: they are not silent.
+func (q *Queries) ClaimSilent(ctx context.Context, arg ClaimSilentParams) ([]ClaimSilentRow, error) {
+	rows, err := q.db.Query(ctx, claimSilent, arg.Types, arg.Before, arg.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []ClaimSilentRow
+	for rows.Next() {
+		var i ClaimSilentRow
+		if err := rows.Scan(
+			&i.OrderID,
+			&i.SealedOrder,
+			&i.Type,
+			&i.At,
+			&i.Data,
+			&i.EventID,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const getOrder = `-- name: GetOrder :one
 SELECT id, owner, customer_id, status, payment_status, fulfilment_status, currency, total, lines, shipping_address, reason_code, reason_message, placed_at, updated_at, ended_at, version FROM orders WHERE id = $1
 `
@@ -182,6 +243,12 @@ WITH moved AS (
     INSERT INTO order_events (order_id, seq, type, at, code, message, data, event_id)
     SELECT moved.id, moved.version, $8, moved.updated_at, $9, $10, $11, $12::text
     FROM moved
+), announced AS (
+    UPDATE announcements SET announced_at = $13
+    WHERE order_id = $7 AND $6::timestamptz IS NULL
+), forgotten AS (
+    DELETE FROM announcements
+    WHERE order_id = $7 AND $6::timestamptz IS NOT NULL
 )
 SELECT pg_notify('order_settled', moved.id) FROM moved WHERE $1::boolean
 `
@@ -199,9 +266,11 @@ type MoveOrderParams struct {
 	Message       string
 	Data          json.RawMessage
 	EventID       string
+	AnnouncedAt   *time.Time
 }
 
-// Changes the state of a locked order, tells of it in the timeline, and wakes whoever waits for the order to settle.
+// Changes the state of a locked order, tells of it in the timeline, and wakes whoever waits for the order to settle. Of
+// an order that has ended there is nothing to announce any more.
 func (q *Queries) MoveOrder(ctx context.Context, arg MoveOrderParams) error {
 	_, err := q.db.Exec(ctx, moveOrder,
 		arg.Settled,
@@ -216,6 +285,7 @@ func (q *Queries) MoveOrder(ctx context.Context, arg MoveOrderParams) error {
 		arg.Message,
 		arg.Data,
 		arg.EventID,
+		arg.AnnouncedAt,
 	)
 	return err
 }
@@ -227,6 +297,9 @@ WITH placed AS (
         $4, $5, $6, $7, $8, $9, $10, $11, $12, $12
     )
     RETURNING id, version, placed_at
+), announced AS (
+    INSERT INTO announcements (order_id, sealed_order, announced_at)
+    SELECT placed.id, $13::bytea, placed.placed_at FROM placed
 )
 INSERT INTO order_events (order_id, seq, type, at, message, event_id)
 SELECT placed.id, placed.version, $1, placed.placed_at, $2, $3::text
@@ -246,6 +319,7 @@ type PlaceOrderParams struct {
 	Lines           []orders.Line
 	ShippingAddress orders.Address
 	PlacedAt        time.Time
+	SealedOrder     []byte
 }
 
 func (q *Queries) PlaceOrder(ctx context.Context, arg PlaceOrderParams) error {
@@ -262,6 +336,7 @@ func (q *Queries) PlaceOrder(ctx context.Context, arg PlaceOrderParams) error {
 		arg.Lines,
 		arg.ShippingAddress,
 		arg.PlacedAt,
+		arg.SealedOrder,
 	)
 	return err
 }
