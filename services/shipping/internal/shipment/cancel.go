@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/orderflow/orderflow/pkg/errs"
 	"github.com/orderflow/orderflow/pkg/id"
@@ -13,27 +14,41 @@ import (
 	"github.com/orderflow/orderflow/services/shipping/internal/store/db"
 )
 
-// Cancel calls off the shipments of an order. It is idempotent, and goes on past one that fails. Where nothing was ever
-// booked it leaves a cancelled shipment behind, so that a Book which comes late is refused.
+// cancelAtATime bounds how many shipments of an order are called off at once. Each takes a database connection from
+// time to time, which others need as well.
+const cancelAtATime = 8
+
+// Cancel calls off the shipments of an order, several at once: one that the carrier is slow about must not use up the
+// time of the others. It is idempotent, and goes on past one that fails, so that another attempt finds less to do.
+// Where nothing was ever booked it leaves a cancelled shipment behind, so that a Book which comes late is refused.
 //
 // It returns shipping.ErrDispatched, final, once all others are called off; shipping.ErrCarrierUnavailable or
-// ErrOutcomeUnknown, retryable, while the carrier cannot be asked or may still be taking the parcel on.
+// ErrOutcomeUnknown, retryable, while the carrier cannot be asked or may still be taking a parcel on.
 func (s *Service) Cancel(ctx context.Context, req shipping.CancelRequest) error {
-	var final, retryable error
-	for _, fulfilmentID := range req.FulfilmentIDs {
-		err := s.cancelOne(ctx, req.OrderID, fulfilmentID)
+	failures := make([]error, len(req.FulfilmentIDs))
+	var group errgroup.Group // Without a context: one that fails must not stop the others.
+	group.SetLimit(cancelAtATime)
+	for i, fulfilmentID := range req.FulfilmentIDs {
+		group.Go(func() error {
+			failures[i] = s.cancelOne(ctx, req.OrderID, fulfilmentID)
+			return nil
+		})
+	}
+	_ = group.Wait() // The failures are all of them, not the first.
+	var final, retryable []error
+	for _, err := range failures {
 		switch {
 		case err == nil:
 		case errs.From(err).Kind.Retryable():
-			retryable = errors.Join(retryable, err)
+			retryable = append(retryable, err)
 		default:
-			final = errors.Join(final, err)
+			final = append(final, err)
 		}
 	}
 	if retryable != nil {
-		return retryable
+		return errors.Join(retryable...)
 	}
-	return final
+	return errors.Join(final...)
 }
 
 func (s *Service) cancelOne(ctx context.Context, orderID, fulfilmentID string) error {

@@ -2,7 +2,9 @@ package shipment_test
 
 import (
 	"context"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,6 +63,59 @@ func TestCancelOfSeveralGoesOnPastOneThatFails(t *testing.T) {
 	require.Equal(t, map[string]shipment.State{
 		"1": shipment.Dispatched, "2": shipment.Cancelled, "3": shipment.Cancelled,
 	}, states)
+}
+
+func TestCancelOfSeveralAsksTheCarrierAboutSomeAtOnce(t *testing.T) {
+	t.Parallel()
+	b, req := setup(t), request(ordinary)
+	all := shipping.CancelRequest{OrderID: req.OrderID}
+	for i := range 12 {
+		req.FulfilmentID = strconv.Itoa(i + 1)
+		all.FulfilmentIDs = append(all.FulfilmentIDs, req.FulfilmentID)
+		_, err := b.book(t, req)
+		require.NoError(t, err)
+	}
+	const atATime = 8
+	var calling, tooMany atomic.Int64
+	var once sync.Once
+	together := make(chan struct{})
+	b.line.cancel = func(ctx context.Context, next func() error) error {
+		defer calling.Add(-1)
+		switch n := calling.Add(1); {
+		case n == atATime:
+			once.Do(func() { close(together) })
+		case n > atATime:
+			tooMany.Add(1)
+		}
+		select {
+		case <-together:
+			return next()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	require.NoError(t, b.Cancel(t.Context(), all))
+	require.Zero(t, tooMany.Load(), "others need the database, too")
+	require.Zero(t, b.live(t, req.OrderID))
+}
+
+func TestCancelOfSeveralKeepsWhatSucceededBesideAFailureThatMayPass(t *testing.T) {
+	t.Parallel()
+	b, req := setup(t), request(ordinary)
+	all := shipping.CancelRequest{OrderID: req.OrderID}
+	for i, postalCode := range []string{sandbox.FetchedAtOnce, ordinary, sandbox.CancelDown, ordinary} {
+		req.FulfilmentID, req.To.PostalCode = strconv.Itoa(i+1), postalCode
+		all.FulfilmentIDs = append(all.FulfilmentIDs, req.FulfilmentID)
+		_, err := b.book(t, req)
+		require.NoError(t, err)
+	}
+	err := b.Cancel(t.Context(), all)
+	require.ErrorIs(t, err, shipping.ErrCarrierUnavailable)
+	require.NotErrorIs(t, err, shipping.ErrDispatched, "what is final comes when nothing else is left to do")
+	require.Equal(t, 2, b.live(t, req.OrderID))
+	require.NoError(t, b.books.SetOutage(t.Context(), false))
+	require.ErrorIs(t, b.Cancel(t.Context(), all), shipping.ErrDispatched)
+	require.Equal(t, 1, b.live(t, req.OrderID))
 }
 
 func TestCancelAfterDispatchIsRejected(t *testing.T) {
