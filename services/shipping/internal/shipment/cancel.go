@@ -26,15 +26,22 @@ const cancelAtATime = 8
 // ErrOutcomeUnknown, retryable, while the carrier cannot be asked or may still be taking a parcel on.
 func (s *Service) Cancel(ctx context.Context, req shipping.CancelRequest) error {
 	failures := make([]error, len(req.FulfilmentIDs))
+	panics := make([]any, len(req.FulfilmentIDs))
 	var group errgroup.Group // Without a context: one that fails must not stop the others.
 	group.SetLimit(cancelAtATime)
 	for i, fulfilmentID := range req.FulfilmentIDs {
 		group.Go(func() error {
+			defer func() { panics[i] = recover() }()
 			failures[i] = s.cancelOne(ctx, req.OrderID, fulfilmentID)
 			return nil
 		})
 	}
 	_ = group.Wait() // The failures are all of them, not the first.
+	for _, p := range panics {
+		if p != nil {
+			panic(p) // The caller recovers from it. In a goroutine of its own it would end the process.
+		}
+	}
 	var final, retryable []error
 	for _, err := range failures {
 		switch {

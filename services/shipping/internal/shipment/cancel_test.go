@@ -118,6 +118,18 @@ func TestCancelOfSeveralKeepsWhatSucceededBesideAFailureThatMayPass(t *testing.T
 	require.Equal(t, 1, b.live(t, req.OrderID))
 }
 
+func TestCancelThatCrashesEndsItsCallAndNotTheProcess(t *testing.T) {
+	t.Parallel()
+	b, req := setup(t), request(ordinary)
+	_, err := b.book(t, req)
+	require.NoError(t, err)
+	b.line.cancel = func(context.Context, func() error) error { panic("crash") }
+	require.PanicsWithValue(t, "crash", func() { _ = b.Cancel(t.Context(), cancelOf(req)) })
+	b.line.cancel = nil
+	require.NoError(t, b.Cancel(t.Context(), cancelOf(req)))
+	require.Zero(t, b.live(t, req.OrderID))
+}
+
 func TestCancelAfterDispatchIsRejected(t *testing.T) {
 	t.Parallel()
 	for _, state := range []shipment.State{
