@@ -26,7 +26,7 @@ func TestSagasEndOrdersThroughTheContract(t *testing.T) {
 	pool := pgtest.New(t, outbox.Schema, idempotency.Schema, store.Migrations)
 	keys, err := seal.ParseKeyring(seal.NewKey("test"))
 	require.NoError(t, err)
-	board := endings.NewBoard(pool.Config().ConnConfig, slog.New(slog.DiscardHandler))
+	board := endings.NewBoard(order.Settled(pool), slog.New(slog.DiscardHandler))
 	service := order.NewService(pool, keys, board, order.NewMetrics(prometheus.NewRegistry()), func() {})
 	ctx := caller.With(t.Context(), caller.Caller{Subject: "shop"})
 

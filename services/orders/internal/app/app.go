@@ -58,7 +58,7 @@ func run(ctx context.Context, log *slog.Logger, cfg service.Config, watch watchd
 	}
 	defer p.Close()
 
-	board := endings.NewBoard(p.Pool.Config().ConnConfig, log)
+	board := endings.NewBoard(order.Settled(p.Pool), log)
 	svc := order.NewService(p.Pool, p.Keys, board, order.NewMetrics(p.Registry), p.Relay.Wake)
 	spec, err := httpapi.GetSpec()
 	if err != nil {

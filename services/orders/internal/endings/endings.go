@@ -1,37 +1,46 @@
-// Package endings tells whoever waits for an order that it has settled, whichever replica settled it. It hears of it
-// from PostgreSQL: the transaction that settles an order notifies the channel, and one connection per process listens.
-// It must not know what an order is, and a notice carries no news but "look again".
+// Package endings tells whoever waits for an order that it has settled, whichever replica settled it: at once if this
+// process did, else the board finds out by asking for all that are waited for together, as long as there are any. So a
+// wait costs those who wait. To notify them would cost every order that ends, waited for or not: of the transactions
+// that have notified, PostgreSQL lets only one at a time commit. The package must not know what an order is.
 package endings
 
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
-// Channel is notified with the identifier of each order that settles.
-const Channel = "order_settled"
+const (
+	// lookEvery bounds how late a waiter hears of an order that another replica settled.
+	lookEvery = 50 * time.Millisecond
+
+	// lookTimeout limits one look, and maxPause the wait after looks that failed.
+	lookTimeout, maxPause = 5 * time.Second, 5 * time.Second
+)
+
+// Look returns which of the orders have settled.
+type Look func(ctx context.Context, orderIDs []string) (settled []string, err error)
 
 // Board is where waiters of one process leave word of what they wait for.
 type Board struct {
-	config *pgx.ConnConfig
-	log    *slog.Logger
+	look Look
+	log  *slog.Logger
 
 	mu      sync.Mutex
 	waiters map[string]map[chan struct{}]struct{}
 }
 
-// NewBoard returns a board that listens to the database of config once Run is called.
-func NewBoard(config *pgx.ConnConfig, log *slog.Logger) *Board {
-	return &Board{config: config, log: log, waiters: map[string]map[chan struct{}]struct{}{}}
+// NewBoard returns a board that looks for itself once Run is called.
+func NewBoard(look Look, log *slog.Logger) *Board {
+	return &Board{look: look, log: log, waiters: map[string]map[chan struct{}]struct{}{}}
 }
 
-// Watch returns a channel that gets a value whenever the order may have settled since. The waiter looks for itself
-// after it called Watch and after each value; then it misses nothing. It must call stop when it no longer waits.
-func (b *Board) Watch(orderID string) (changed <-chan struct{}, stop func()) {
+// Watch returns a channel that gets a value once the order has settled. The waiter must call stop when it no longer
+// waits.
+func (b *Board) Watch(orderID string) (settled <-chan struct{}, stop func()) {
 	c := make(chan struct{}, 1)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -49,73 +58,52 @@ func (b *Board) Watch(orderID string) (changed <-chan struct{}, stop func()) {
 	}
 }
 
-// Run listens until ctx ends. It connects again whenever the connection is lost.
+// Settled tells the waiters of this process at once. Call it after the commit that settled the orders.
+func (b *Board) Settled(orderIDs ...string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, orderID := range orderIDs {
+		for c := range b.waiters[orderID] {
+			select {
+			case c <- struct{}{}:
+			default: // It has been told already.
+			}
+		}
+	}
+}
+
+// Run looks, while anybody waits, until ctx ends. A look that fails is tried again.
 func (b *Board) Run(ctx context.Context) error {
-	const firstPause, maxPause = 100 * time.Millisecond, 5 * time.Second
-	for pause := firstPause; ctx.Err() == nil; pause = min(2*pause, maxPause) {
-		connected, err := b.listen(ctx)
-		if ctx.Err() != nil {
-			return nil //nolint:nilerr // Being told to end is no failure.
-		}
-		if connected {
-			pause = firstPause
-		}
-		b.log.WarnContext(ctx, "not listening for settled orders; trying again", "error", err, "pause", pause)
+	pause := lookEvery
+	for {
 		select {
 		case <-ctx.Done():
+			return nil
 		case <-time.After(pause):
 		}
-	}
-	return nil
-}
-
-// listen returns when the connection is lost, and whether there was one.
-func (b *Board) listen(ctx context.Context) (connected bool, err error) {
-	conn, err := pgx.ConnectConfig(ctx, b.config.Copy())
-	if err != nil {
-		return false, err
-	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_ = conn.Close(ctx) // What is to be closed may be broken already.
-	}()
-	if _, err := conn.Exec(ctx, "LISTEN "+Channel); err != nil {
-		return false, err
-	}
-	// Whatever settled while nobody listened can be seen now.
-	b.wakeAll()
-	for {
-		n, err := conn.WaitForNotification(ctx)
-		if err != nil {
-			return true, err
-		}
-		b.wake(n.Payload)
-	}
-}
-
-func (b *Board) wake(orderID string) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for c := range b.waiters[orderID] {
-		signal(c)
-	}
-}
-
-func (b *Board) wakeAll() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	for _, waiters := range b.waiters {
-		for c := range waiters {
-			signal(c)
+		if err := b.lookOnce(ctx); err == nil {
+			pause = lookEvery
+		} else if ctx.Err() == nil {
+			pause = min(2*pause, maxPause)
+			b.log.WarnContext(ctx, "cannot see which orders have settled; trying again", "error", err, "pause", pause)
 		}
 	}
 }
 
-// signal leaves one value for a waiter. If one is there already, the waiter will look anyway.
-func signal(c chan<- struct{}) {
-	select {
-	case c <- struct{}{}:
-	default:
+func (b *Board) lookOnce(ctx context.Context) error {
+	waitedFor := b.waitedFor()
+	if len(waitedFor) == 0 {
+		return nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	settled, err := b.look(ctx, waitedFor)
+	b.Settled(settled...)
+	return err
+}
+
+func (b *Board) waitedFor() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Collect(maps.Keys(b.waiters))
 }

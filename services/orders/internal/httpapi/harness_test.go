@@ -48,7 +48,7 @@ func setup(t *testing.T) bundle {
 	keys, err := seal.ParseKeyring(seal.NewKey("test"))
 	require.NoError(t, err)
 	log := slog.New(slog.DiscardHandler)
-	board := endings.NewBoard(pool.Config().ConnConfig, log)
+	board := endings.NewBoard(order.Settled(pool), log)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	stopped := make(chan error, 1)
 	go func() { stopped <- board.Run(ctx) }()

@@ -172,6 +172,7 @@ func (s *Service) settle(ctx context.Context, orderID string, to settlement) err
 	}
 	if settled != nil {
 		s.published()
+		s.endings.Settled(settled.ID)
 		s.metrics.settled(*settled)
 	}
 	return nil
@@ -213,7 +214,7 @@ func move(ctx context.Context, tx pgx.Tx, o Order, c change) (Order, error) {
 		announced = &c.at
 	}
 	err := db.New(tx).MoveOrder(ctx, db.MoveOrderParams{
-		ID: o.ID, Status: string(o.Status), Settled: o.Status.Settled(),
+		ID: o.ID, Status: string(o.Status),
 		ReasonCode: c.why.Code, ReasonMessage: c.why.Message, UpdatedAt: o.UpdatedAt, EndedAt: o.EndedAt,
 		AnnouncedAt: announced,
 		Type:        c.entry, Code: c.why.Code, Message: c.message, Data: c.data, EventID: c.event.ID(),

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"github.com/orderflow/orderflow/services/orders"
@@ -311,10 +312,11 @@ func TestWaitingEndsWithItsLimitAndWithTheServer(t *testing.T) {
 	require.NoError(t, b.Confirm(ctx, o.ID), "a client that goes away harms nothing")
 }
 
-func TestWaitingSurvivesTheLossOfTheListeningConnection(t *testing.T) {
+func TestWaitingSurvivesTheLossOfTheDatabasesConnections(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx := as(t.Context(), "shop")
+	other := replica(t, b.pool, b.keys)
 	o := b.place(ctx, t)
 	got := make(chan order.Order, 1)
 	go func() {
@@ -323,17 +325,37 @@ func TestWaitingSurvivesTheLossOfTheListeningConnection(t *testing.T) {
 			got <- settled
 		}
 	}()
-	// The listener is cut off, and the order settles while nobody listens.
-	cut := func() int {
-		return b.count(t, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-			WHERE datname = current_database() AND query LIKE 'LISTEN %'`)
+	admin, err := pgx.ConnectConfig(ctx, b.pool.Config().ConnConfig)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, admin.Close(context.WithoutCancel(ctx))) }()
+	cut := func() (cut int) {
+		require.NoError(t, admin.QueryRow(ctx, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%ListOthers%'`).Scan(&cut))
+		return cut
 	}
 	require.Eventually(t, func() bool { return cut() > 0 }, patience, time.Millisecond)
-	require.NoError(t, b.Confirm(ctx, o.ID))
+	require.Eventually(t, func() bool { return other.Confirm(ctx, o.ID) == nil }, patience, time.Millisecond)
 	select {
 	case settled := <-got:
 		require.Equal(t, order.Confirmed, settled.Status)
 	case <-time.After(patience):
 		t.Fatal("the waiter was forgotten")
 	}
+}
+
+// A transaction that notifies makes all others that do wait for its commit, in the whole server.
+func TestAnEndNotifiesNobodyButTheOutbox(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx := as(t.Context(), "shop")
+	listener, err := pgx.ConnectConfig(ctx, b.pool.Config().ConnConfig)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, listener.Close(context.WithoutCancel(ctx))) }()
+	_, err = listener.Exec(ctx, "LISTEN order_settled")
+	require.NoError(t, err)
+	require.NoError(t, b.Confirm(ctx, b.place(ctx, t).ID))
+	b.exec(t, "SELECT pg_notify('order_settled', 'by hand')")
+	n, err := listener.WaitForNotification(ctx)
+	require.NoError(t, err)
+	require.Equal(t, "by hand", n.Payload)
 }

@@ -38,7 +38,7 @@ func setup(t *testing.T) bundle {
 // replica returns a service as another process would run it on the same database.
 func replica(t *testing.T, pool *pgxpool.Pool, keys seal.Keyring) *order.Service {
 	t.Helper()
-	board := endings.NewBoard(pool.Config().ConnConfig, slog.New(slog.DiscardHandler))
+	board := endings.NewBoard(order.Settled(pool), slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	stopped := make(chan error, 1)
 	go func() { stopped <- board.Run(ctx) }()

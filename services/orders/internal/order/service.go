@@ -133,12 +133,22 @@ func visible(ctx context.Context, o Order) error {
 	return nil
 }
 
+// Settled returns how a board of waiters sees in the pool's database which orders have settled.
+func Settled(pool *pgxpool.Pool) endings.Look {
+	return func(ctx context.Context, orderIDs []string) ([]string, error) {
+		settled, err := db.New(pool).ListOthers(ctx, db.ListOthersParams{
+			Ids: orderIDs, States: []string{string(Pending), string(Cancelling)},
+		})
+		return settled, postgres.Interpret(err)
+	}
+}
+
 // Await returns the order once it has settled. If it does not within limit, or if giveUp is closed before, it returns
 // the order as it was last seen.
 func (s *Service) Await(
 	ctx context.Context, orderID string, limit time.Duration, giveUp <-chan struct{},
 ) (Order, error) {
-	changed, stop := s.endings.Watch(orderID)
+	settled, stop := s.endings.Watch(orderID)
 	defer stop()
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
@@ -148,7 +158,7 @@ func (s *Service) Await(
 			return o, err
 		}
 		select {
-		case <-changed:
+		case <-settled:
 		case <-deadline.C:
 			return o, nil
 		case <-giveUp:

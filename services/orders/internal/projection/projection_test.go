@@ -48,7 +48,7 @@ func setup(t *testing.T) bundle {
 	keys, err := seal.ParseKeyring(seal.NewKey("test"))
 	require.NoError(t, err)
 	log := slog.New(slog.DiscardHandler)
-	board := endings.NewBoard(pool.Config().ConnConfig, log)
+	board := endings.NewBoard(order.Settled(pool), log)
 	service := order.NewService(pool, keys, board, order.NewMetrics(prometheus.NewRegistry()), func() {})
 	ctx := caller.With(t.Context(), caller.Caller{Subject: "shop"})
 	placed, _, err := service.Place(ctx, orders.Order{

@@ -88,6 +88,7 @@ func TestEveryOtherQueryIsServedByAnIndex(t *testing.T) {
 		"SELECT * FROM order_events WHERE order_id = 'ord_000000000007' AND seq > 0 ORDER BY seq LIMIT 21",
 		`SELECT order_id FROM announcements WHERE announced_at < now() ORDER BY announced_at LIMIT 500
 			FOR UPDATE SKIP LOCKED`,
+		"SELECT id FROM orders WHERE id = ANY ('{ord_000000000007,ord_000000000008}') AND status <> ALL ('{pending}')",
 		`DELETE FROM announcements WHERE order_id = 'ord_000000000007'`,
 	} {
 		plan := plan(t, pool, query)

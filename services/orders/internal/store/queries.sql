@@ -20,8 +20,8 @@ SELECT * FROM orders WHERE id = $1;
 SELECT * FROM orders WHERE id = $1 FOR NO KEY UPDATE;
 
 -- name: MoveOrder :exec
--- Changes the state of a locked order, tells of it in the timeline, and wakes whoever waits for the order to settle. Of
--- an order that has ended there is nothing to announce any more.
+-- Changes the state of a locked order and tells of it in the timeline. Of an order that has ended there is nothing to
+-- announce any more.
 WITH moved AS (
     UPDATE orders
     SET status         = @status,
@@ -32,10 +32,6 @@ WITH moved AS (
         version        = version + 1
     WHERE id = @id
     RETURNING id, version, updated_at
-), told AS (
-    INSERT INTO order_events (order_id, seq, type, at, code, message, data, event_id)
-    SELECT moved.id, moved.version, @type, moved.updated_at, @code, @message, @data, @event_id::text
-    FROM moved
 ), announced AS (
     UPDATE announcements SET announced_at = sqlc.narg(announced_at)
     WHERE order_id = @id AND sqlc.narg(ended_at)::timestamptz IS NULL
@@ -43,7 +39,13 @@ WITH moved AS (
     DELETE FROM announcements
     WHERE order_id = @id AND sqlc.narg(ended_at)::timestamptz IS NOT NULL
 )
-SELECT pg_notify('order_settled', moved.id) FROM moved WHERE @settled::boolean;
+INSERT INTO order_events (order_id, seq, type, at, code, message, data, event_id)
+SELECT moved.id, moved.version, @type, moved.updated_at, @code, @message, @data, @event_id::text
+FROM moved;
+
+-- name: ListOthers :many
+-- Returns which of the orders are in none of the states.
+SELECT id FROM orders WHERE id = ANY (@ids::text[]) AND status <> ALL (@states::text[]);
 
 -- name: AddEntry :one
 -- Adds an entry to an order's timeline and carries the statuses beside the order's own forward: each is replaced only

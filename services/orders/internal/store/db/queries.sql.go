@@ -200,6 +200,36 @@ func (q *Queries) ListEntries(ctx context.Context, arg ListEntriesParams) ([]Ord
 	return items, nil
 }
 
+const listOthers = `-- name: ListOthers :many
+SELECT id FROM orders WHERE id = ANY ($1::text[]) AND status <> ALL ($2::text[])
+`
+
+type ListOthersParams struct {
+	Ids    []string
+	States []string
+}
+
+// Returns which of the orders are in none of the states.
+func (q *Queries) ListOthers(ctx context.Context, arg ListOthersParams) ([]string, error) {
+	rows, err := q.db.Query(ctx, listOthers, arg.Ids, arg.States)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		items = append(items, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const lockOrder = `-- name: LockOrder :one
 SELECT id, owner, customer_id, status, payment_status, fulfilment_status, currency, total, lines, shipping_address, reason_code, reason_message, placed_at, updated_at, ended_at, version FROM orders WHERE id = $1 FOR NO KEY UPDATE
 `
@@ -231,60 +261,56 @@ func (q *Queries) LockOrder(ctx context.Context, id string) (Order, error) {
 const moveOrder = `-- name: MoveOrder :exec
 WITH moved AS (
     UPDATE orders
-    SET status         = $2,
-        reason_code    = $3,
-        reason_message = $4,
-        updated_at     = $5,
-        ended_at       = $6,
+    SET status         = $6,
+        reason_code    = $7,
+        reason_message = $8,
+        updated_at     = $9,
+        ended_at       = $10,
         version        = version + 1
-    WHERE id = $7
+    WHERE id = $11
     RETURNING id, version, updated_at
-), told AS (
-    INSERT INTO order_events (order_id, seq, type, at, code, message, data, event_id)
-    SELECT moved.id, moved.version, $8, moved.updated_at, $9, $10, $11, $12::text
-    FROM moved
 ), announced AS (
-    UPDATE announcements SET announced_at = $13
-    WHERE order_id = $7 AND $6::timestamptz IS NULL
+    UPDATE announcements SET announced_at = $12
+    WHERE order_id = $11 AND $10::timestamptz IS NULL
 ), forgotten AS (
     DELETE FROM announcements
-    WHERE order_id = $7 AND $6::timestamptz IS NOT NULL
+    WHERE order_id = $11 AND $10::timestamptz IS NOT NULL
 )
-SELECT pg_notify('order_settled', moved.id) FROM moved WHERE $1::boolean
+INSERT INTO order_events (order_id, seq, type, at, code, message, data, event_id)
+SELECT moved.id, moved.version, $1, moved.updated_at, $2, $3, $4, $5::text
+FROM moved
 `
 
 type MoveOrderParams struct {
-	Settled       bool
+	Type          string
+	Code          string
+	Message       string
+	Data          json.RawMessage
+	EventID       string
 	Status        string
 	ReasonCode    string
 	ReasonMessage string
 	UpdatedAt     time.Time
 	EndedAt       *time.Time
 	ID            string
-	Type          string
-	Code          string
-	Message       string
-	Data          json.RawMessage
-	EventID       string
 	AnnouncedAt   *time.Time
 }
 
-// Changes the state of a locked order, tells of it in the timeline, and wakes whoever waits for the order to settle. Of
-// an order that has ended there is nothing to announce any more.
+// Changes the state of a locked order and tells of it in the timeline. Of an order that has ended there is nothing to
+// announce any more.
 func (q *Queries) MoveOrder(ctx context.Context, arg MoveOrderParams) error {
 	_, err := q.db.Exec(ctx, moveOrder,
-		arg.Settled,
+		arg.Type,
+		arg.Code,
+		arg.Message,
+		arg.Data,
+		arg.EventID,
 		arg.Status,
 		arg.ReasonCode,
 		arg.ReasonMessage,
 		arg.UpdatedAt,
 		arg.EndedAt,
 		arg.ID,
-		arg.Type,
-		arg.Code,
-		arg.Message,
-		arg.Data,
-		arg.EventID,
 		arg.AnnouncedAt,
 	)
 	return err
