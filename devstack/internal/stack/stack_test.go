@@ -107,7 +107,7 @@ func TestTwoClonesDoNotShareData(t *testing.T) {
 	t.Parallel()
 	one, err := dataDir("", "/home/ada/orderflow")
 	require.NoError(t, err)
-	other, err := dataDir("", "/home/ada/work/orderflow")
+	other, err := dataDir("", "/home/ada/src/orderflow")
 	require.NoError(t, err)
 	require.NotEqual(t, one, other)
 	require.Equal(t, filepath.Dir(one), filepath.Dir(other))
