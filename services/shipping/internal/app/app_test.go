@@ -172,7 +172,7 @@ func TestConfigurationNamesEveryMistake(t *testing.T) {
 	for want, change := range map[string]func(*app.Config){
 		"PAYLOAD_KEYS":    func(c *app.Config) { c.PayloadKeys = "x" },
 		"CARRIER \"dhl\"": func(c *app.Config) { c.Carrier = "dhl" },
-		"CARRIER_TIMEOUT": func(c *app.Config) { c.CarrierTimeout = 9 * time.Second },
+		"CARRIER_TIMEOUT": func(c *app.Config) { c.CarrierTimeout = 8 * time.Second },
 		"DRAIN_TIMEOUT":   func(c *app.Config) { c.DrainTimeout = time.Second },
 		"SANDBOX_SLOW":    func(c *app.Config) { c.SandboxSlow = -1 },
 	} {

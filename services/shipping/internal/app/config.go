@@ -26,8 +26,8 @@ func (c Config) Validate() error {
 	if c.Carrier != "sandbox" {
 		problems = append(problems, fmt.Errorf("CARRIER %q is not known: only sandbox is", c.Carrier))
 	}
-	// A call that lasts longer than the heartbeat time-out would look like a dead worker.
-	if most := shipping.Book.Heartbeat * 4 / 5; c.CarrierTimeout <= 0 || c.CarrierTimeout > most {
+	// To call a shipment off takes up to three calls, and our own books need some of the time as well.
+	if most := shipping.Cancel.StartToClose / 4; c.CarrierTimeout <= 0 || c.CarrierTimeout > most {
 		problems = append(problems, fmt.Errorf("CARRIER_TIMEOUT %s must be above 0 and at most %s", c.CarrierTimeout, most))
 	}
 	if c.DrainTimeout <= c.CarrierTimeout {

@@ -16,27 +16,6 @@ import (
 	"github.com/orderflow/orderflow/services/shipping/internal/store/db"
 )
 
-// Checkpoint is how far a booking got.
-type Checkpoint struct {
-	// Ticket is the carrier's, once there is one.
-	Ticket string `json:"ticket,omitempty"`
-	Stage  Stage  `json:"stage"`
-}
-
-// Submitting is the stage before the carrier has given a ticket.
-const Submitting Stage = "submitting"
-
-// Progress connects a long Book with the one who waits for it. Every field may be left empty.
-type Progress struct {
-	// Resume is the last checkpoint of an attempt before this one.
-	Resume Checkpoint
-	// Report is called at each step and at least once per Timing.Poll while the carrier thinks.
-	Report func(Checkpoint)
-	// Stop is closed when this process wants to end: Book then returns a retryable failure, and another process goes
-	// on from the last checkpoint.
-	Stop <-chan struct{}
-}
-
 var errStopping = errors.New("shipment: the process is stopping")
 
 // Book asks the carrier to fetch a fulfilment and returns once the carrier has confirmed it and our books say so. It is
@@ -102,6 +81,7 @@ func (s *Service) pursue(ctx context.Context, shipmentID string, p Progress) (Sh
 }
 
 func (s *Service) drive(ctx context.Context, shipmentID string, p Progress) (Shipment, error) {
+	signs := newSigns(p, s.timing.Poll)
 	sh, err := s.Get(ctx, shipmentID)
 	if err == nil && sh.ticket == "" && p.Resume.Ticket != "" {
 		// The attempt before this one got a ticket, and could not write it down.
@@ -111,7 +91,7 @@ func (s *Service) drive(ctx context.Context, shipmentID string, p Progress) (Shi
 		if sh.beingCalledOff() {
 			// Whoever wants it called off sees to that. Helping costs little, and where the row says cancelled
 			// already nobody else may come again.
-			err := s.callOff(ctx, sh)
+			err := signs.during(func() error { return s.callOff(ctx, sh) })
 			if err != nil && (!errors.Is(err, shipping.ErrDispatched) || sh.State == Cancelled) {
 				return Shipment{}, err
 			}
@@ -123,7 +103,11 @@ func (s *Service) drive(ctx context.Context, shipmentID string, p Progress) (Shi
 		if sh.State != Booking {
 			return sh, nil
 		}
-		advanced, err := s.advance(ctx, sh, p)
+		advanced := false
+		err := signs.during(func() (err error) {
+			advanced, err = s.advance(ctx, sh, signs)
+			return err
+		})
 		if err != nil {
 			return Shipment{}, err
 		}
@@ -151,18 +135,15 @@ func (s *Service) pause(ctx context.Context, stop <-chan struct{}) error {
 }
 
 // advance takes one step with a shipment that is booking, and reports whether there is something new in its row.
-func (s *Service) advance(ctx context.Context, sh Shipment, p Progress) (bool, error) {
-	if p.Report == nil {
-		p.Report = func(Checkpoint) {}
-	}
+func (s *Service) advance(ctx context.Context, sh Shipment, signs *signs) (bool, error) {
 	if sh.ticket == "" {
-		p.Report(Checkpoint{Stage: Submitting})
+		signs.reached(Checkpoint{Stage: Submitting})
 		ticket, err := s.submit(ctx, sh)
 		if err != nil || ticket == "" {
 			return false, err
 		}
 		// Reported before it is written down: if the database fails now, the next attempt knows it all the same.
-		p.Report(Checkpoint{Ticket: ticket, Stage: Pending})
+		signs.reached(Checkpoint{Ticket: ticket, Stage: Pending})
 		_, err = s.landed(ctx, sh.ID, ticket)
 		return true, err
 	}
@@ -170,7 +151,7 @@ func (s *Service) advance(ctx context.Context, sh Shipment, p Progress) (bool, e
 	if err != nil {
 		return false, err
 	}
-	p.Report(Checkpoint{Ticket: sh.ticket, Stage: status.Stage})
+	signs.reached(Checkpoint{Ticket: sh.ticket, Stage: status.Stage})
 	switch status.Stage {
 	case Confirmed:
 		return true, s.confirm(ctx, sh, status)

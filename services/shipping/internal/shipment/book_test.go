@@ -2,6 +2,8 @@ package shipment_test
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -188,8 +190,112 @@ func TestBookReportsEachLookAtASlowCarrier(t *testing.T) {
 	require.Equal(t, shipment.Checkpoint{Stage: shipment.Submitting}, seen[0])
 	last := seen[len(seen)-1]
 	require.Equal(t, shipment.Confirmed, last.Stage)
-	for _, c := range seen[1:] {
+	landed := slices.IndexFunc(seen, func(c shipment.Checkpoint) bool { return c.Ticket != "" })
+	for _, c := range seen[landed:] {
 		require.Equal(t, last.Ticket, c.Ticket)
+	}
+}
+
+// Each of the calls lasts until there were signs of life since it began, or it runs out of time.
+func TestBookGivesSignsOfLifeWhileACallOfTheCarrierLasts(t *testing.T) {
+	t.Parallel()
+	signs := make(chan shipment.Checkpoint, 10_000)
+	hang := func(ctx context.Context) error {
+		for len(signs) > 0 {
+			<-signs
+		}
+		for range 3 {
+			select {
+			case <-signs:
+			case <-ctx.Done():
+				return shipping.ErrOutcomeUnknown.WithCause(ctx.Err())
+			}
+		}
+		return nil
+	}
+	for name, c := range map[string]struct {
+		hangIn func(b bundle)
+		want   error
+	}{
+		"submit": {func(b bundle) {
+			b.line.submit = func(ctx context.Context, next func(context.Context) (string, error)) (string, error) {
+				if err := hang(ctx); err != nil {
+					return "", err
+				}
+				return next(ctx)
+			}
+		}, nil},
+		"find": {func(b bundle) {
+			b.line.submit = func(ctx context.Context, next func(context.Context) (string, error)) (string, error) {
+				_, err := next(ctx)
+				return "", errors.Join(shipping.ErrOutcomeUnknown, err)
+			}
+			b.line.find = func(ctx context.Context, next func() (string, bool, error)) (string, bool, error) {
+				if err := hang(ctx); err != nil {
+					return "", false, err
+				}
+				return next()
+			}
+		}, nil},
+		"status": {func(b bundle) {
+			b.line.status = func(ctx context.Context, next func() (shipment.Status, error)) (shipment.Status, error) {
+				if err := hang(ctx); err != nil {
+					return shipment.Status{}, err
+				}
+				return next()
+			}
+		}, nil},
+		"cancel": {func(b bundle) {
+			b.line.status = func(ctx context.Context, _ func() (shipment.Status, error)) (shipment.Status, error) {
+				_, err := b.pool.Exec(ctx, `update shipments set cancelling = true`)
+				return shipment.Status{Stage: shipment.Pending}, err
+			}
+			b.line.cancel = func(ctx context.Context, next func() error) error {
+				if err := hang(ctx); err != nil {
+					return err
+				}
+				return next()
+			}
+		}, shipping.ErrCancelled},
+	} {
+		b, req := setup(t), request(ordinary)
+		c.hangIn(b)
+		_, err := b.Book(t.Context(), req, shipment.Progress{Report: func(c shipment.Checkpoint) { signs <- c }})
+		require.ErrorIs(t, err, c.want, name)
+	}
+}
+
+func TestSignsOfLifeKeepTheTicketOfAnEarlierAttempt(t *testing.T) {
+	t.Parallel()
+	b, req := setup(t), request(ordinary)
+	var ticket string
+	var seen []shipment.Checkpoint
+	b.line.submit = func(ctx context.Context, next func(context.Context) (string, error)) (string, error) {
+		var err error
+		ticket, err = next(ctx)
+		require.NoError(t, err)
+		panic("crash")
+	}
+	require.Panics(t, func() { _, _ = b.book(t, req) })
+	signs := make(chan struct{}, 10_000)
+	b.line.status = func(ctx context.Context, next func() (shipment.Status, error)) (shipment.Status, error) {
+		select {
+		case <-signs:
+			return next()
+		case <-ctx.Done():
+			return shipment.Status{}, shipping.ErrOutcomeUnknown
+		}
+	}
+	_, err := b.Book(t.Context(), req, shipment.Progress{
+		Resume: shipment.Checkpoint{Ticket: ticket, Stage: shipment.Pending},
+		Report: func(c shipment.Checkpoint) {
+			seen = append(seen, c)
+			signs <- struct{}{}
+		},
+	})
+	require.NoError(t, err)
+	for _, c := range seen {
+		require.Equal(t, ticket, c.Ticket)
 	}
 }
 

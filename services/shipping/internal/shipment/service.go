@@ -24,7 +24,8 @@ import (
 type Timing struct {
 	// Call bounds one call of the carrier.
 	Call time.Duration
-	// Poll is the pause between two looks at a slow booking, and so the time between two signs of life.
+	// Poll is the pause between two looks at a slow booking, and the time between two signs of life while the carrier is
+	// being asked.
 	Poll time.Duration
 	// ByHand is how long an operator's request waits for a booking before it is answered "still going on".
 	ByHand time.Duration
