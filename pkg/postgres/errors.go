@@ -29,6 +29,7 @@ const (
 	codeReadOnly               = "25006"
 	codeIdleInTransaction      = "25P03"
 	codeUniqueViolation        = "23505"
+	codeLockNotAvailable       = "55P03"
 	codeSerializationFailure   = "40001"
 	codeDeadlock               = "40P01"
 	prefixOperatorIntervention = "57P0"

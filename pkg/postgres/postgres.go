@@ -56,6 +56,8 @@ func Open(ctx context.Context, dsn string) (*pgxpool.Pool, error) {
 		})
 		return nil
 	}
+	// A statement is part of the trace that it runs for; what nobody asked for makes no trace. Values are never recorded.
+	cfg.ConnConfig.Tracer = newTracer(cfg.ConnConfig)
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)

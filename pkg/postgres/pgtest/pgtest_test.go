@@ -2,14 +2,8 @@ package pgtest_test
 
 import (
 	"fmt"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"syscall"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
@@ -66,60 +60,4 @@ func TestDatabaseIsDroppedWhenItsTestEnds(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEmpty(t, name)
 	require.Zero(t, left)
-}
-
-// childEnv makes this test binary play a test process that somebody kills.
-const childEnv = "ORDERFLOW_PGTEST_CHILD"
-
-func TestNothingIsLeftBehindByATestProcessThatIsKilled(t *testing.T) {
-	t.Parallel()
-	// Not t.TempDir, whose path is too long for a socket.
-	dir, err := os.MkdirTemp("", "killed-") //nolint:usetesting // see above
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	// The server runs as another user, who must be able to reach and remove its folder.
-	require.NoError(t, os.Chmod(dir, 0o777))
-	exe, err := os.Executable()
-	require.NoError(t, err)
-	ready := filepath.Join(dir, "ready")
-	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestPlayingTheProcessThatIsKilled$")
-	cmd.Env = append(os.Environ(), childEnv+"="+ready, "TMPDIR="+dir, "TEST_DATABASE_URL=")
-	require.NoError(t, cmd.Start())
-
-	require.Eventually(t, func() bool {
-		_, err := os.Stat(ready)
-		return err == nil
-	}, 30*time.Second, 10*time.Millisecond, "the child has a database")
-	pid := postmaster(t, dir)
-	require.NoError(t, cmd.Process.Kill())
-	_ = cmd.Wait()
-
-	require.Eventually(t, func() bool {
-		left, _ := filepath.Glob(filepath.Join(dir, "orderflow-pgtest-*"))
-		return len(left) == 0 && syscall.Kill(pid, 0) != nil
-	}, 30*time.Second, 10*time.Millisecond, "neither its server nor its files are left")
-}
-
-func postmaster(t *testing.T, dir string) int {
-	t.Helper()
-	files, err := filepath.Glob(filepath.Join(dir, "orderflow-pgtest-*", "data", "postmaster.pid"))
-	require.NoError(t, err)
-	require.Len(t, files, 1)
-	content, err := os.ReadFile(files[0])
-	require.NoError(t, err)
-	var pid int
-	_, err = fmt.Sscan(strings.SplitN(string(content), "\n", 2)[0], &pid)
-	require.NoError(t, err)
-	return pid
-}
-
-func TestPlayingTheProcessThatIsKilled(t *testing.T) {
-	t.Parallel()
-	ready := os.Getenv(childEnv)
-	if ready == "" {
-		return // only as a child of the test above
-	}
-	pgtest.New(t, notes("x"))
-	require.NoError(t, os.WriteFile(ready, nil, 0o600))
-	select {} // until killed
 }

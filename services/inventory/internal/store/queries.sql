@@ -147,3 +147,6 @@ ORDER BY sku, warehouse LIMIT @row_limit;
 
 -- name: TransactionTime :one
 SELECT now()::timestamptz;
+
+-- name: CountHeld :one
+SELECT count(*) FROM reservations WHERE state = 'held';

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"github.com/orderflow/orderflow/pkg/outbox"
 	"github.com/orderflow/orderflow/pkg/postgres/pgtest"
 	"github.com/orderflow/orderflow/services/orders/internal/store"
 )
@@ -23,7 +24,7 @@ FROM generate_series(1, $1::int) AS n`
 
 func TestEveryListIsServedByAnIndexWithoutASort(t *testing.T) {
 	t.Parallel()
-	pool := pgtest.New(t, store.Migrations)
+	pool := pgtest.New(t, outbox.Schema, store.Migrations)
 	_, err := pool.Exec(t.Context(), fill, 50_000)
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), "ANALYZE orders")
@@ -70,7 +71,7 @@ func TestEveryListIsServedByAnIndexWithoutASort(t *testing.T) {
 
 func TestEveryOtherQueryIsServedByAnIndex(t *testing.T) {
 	t.Parallel()
-	pool := pgtest.New(t, store.Migrations)
+	pool := pgtest.New(t, outbox.Schema, store.Migrations)
 	_, err := pool.Exec(t.Context(), fill, 20_000)
 	require.NoError(t, err)
 	_, err = pool.Exec(t.Context(), `INSERT INTO order_events (order_id, seq, type, at, message, event_id)

@@ -90,3 +90,8 @@ ORDER BY e.order_id, e.seq;
 
 -- name: ListEntries :many
 SELECT * FROM order_events WHERE order_id = @order_id AND seq > @after ORDER BY seq LIMIT @max;
+
+-- Orders that have not ended are few beside those that have; the index on the status leads to them.
+-- name: CountOpen :many
+SELECT status, count(*) AS orders, min(placed_at)::timestamptz AS oldest FROM orders
+WHERE status = ANY (@statuses::text[]) GROUP BY status;

@@ -8,7 +8,7 @@ import (
 	"github.com/orderflow/orderflow/pkg/postgres"
 )
 
-//go:embed migrations/*.sql
+//go:embed migrations/*.sql backfills/*.sql
 var migrations embed.FS
 
 // Migrations is the schema of the orders service's own tables.

@@ -53,6 +53,17 @@ func (q *Queries) CommitStock(ctx context.Context, reservationID string) error {
 	return err
 }
 
+const countHeld = `-- name: CountHeld :one
+SELECT count(*) FROM reservations WHERE state = 'held'
+`
+
+func (q *Queries) CountHeld(ctx context.Context) (int64, error) {
+	row := q.db.QueryRow(ctx, countHeld)
+	var count int64
+	err := row.Scan(&count)
+	return count, err
+}
+
 const expireOverdue = `-- name: ExpireOverdue :many
 WITH overdue AS MATERIALIZED (
     SELECT id FROM reservations WHERE state = 'held' AND expires_at <= now()

@@ -133,6 +133,38 @@ func (q *Queries) ClaimSilent(ctx context.Context, arg ClaimSilentParams) ([]Cla
 	return items, nil
 }
 
+const countOpen = `-- name: CountOpen :many
+SELECT status, count(*) AS orders, min(placed_at)::timestamptz AS oldest FROM orders
+WHERE status = ANY ($1::text[]) GROUP BY status
+`
+
+type CountOpenRow struct {
+	Status string
+	Orders int64
+	Oldest time.Time
+}
+
+// Orders that have not ended are few beside those that have; the index on the status leads to them.
+func (q *Queries) CountOpen(ctx context.Context, statuses []string) ([]CountOpenRow, error) {
+	rows, err := q.db.Query(ctx, countOpen, statuses)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []CountOpenRow
+	for rows.Next() {
+		var i CountOpenRow
+		if err := rows.Scan(&i.Status, &i.Orders, &i.Oldest); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const getOrder = `-- name: GetOrder :one
 SELECT id, owner, customer_id, status, payment_status, fulfilment_status, currency, total, lines, shipping_address, reason_code, reason_message, placed_at, updated_at, ended_at, version FROM orders WHERE id = $1
 `
