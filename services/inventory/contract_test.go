@@ -38,37 +38,24 @@ func TestWireTypesStayAsTheyAre(t *testing.T) {
 
 func TestNamesStayAsTheyAre(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "inventory", inventory.TaskQueue)
-	require.Equal(t, "INVENTORY", inventory.Stream.Name)
-	require.Equal(t, []string{"inventory.>"}, inventory.Stream.Subjects)
-
-	require.Equal(t, []string{"inventory/Reserve", "inventory/Commit", "inventory/Release"},
-		[]string{inventory.Reserve.Name, inventory.Commit.Name, inventory.Release.Name})
-	for _, queue := range []string{inventory.Reserve.Queue, inventory.Commit.Queue, inventory.Release.Queue} {
-		require.Equal(t, inventory.TaskQueue, queue)
+	failures := []*errs.Error{
+		inventory.ErrOutOfStock, inventory.ErrUnknownSKU, inventory.ErrInvalidReservation, inventory.ErrReleased,
+		inventory.ErrCommitted, inventory.ErrReservationNotFound, inventory.ErrReservationMismatch,
 	}
-	require.Equal(t, []string{
-		"inventory.reservation.held.v1", "inventory.reservation.committed.v1", "inventory.reservation.released.v1",
-		"inventory.reservation.expired.v1", "inventory.stock.adjusted.v1", "inventory.stock.imported.v1",
-	}, []string{
-		inventory.EventHeld.Type, inventory.EventCommitted.Type, inventory.EventReleased.Type,
-		inventory.EventExpired.Type, inventory.EventAdjusted.Type, inventory.EventImported.Type,
-	})
-}
-
-func TestFailuresStayAsTheyAre(t *testing.T) {
-	t.Parallel()
-	failures := map[string]*errs.Error{
-		"out_of_stock conflict":           inventory.ErrOutOfStock,
-		"unknown_sku invalid":             inventory.ErrUnknownSKU,
-		"invalid_reservation invalid":     inventory.ErrInvalidReservation,
-		"reservation_released conflict":   inventory.ErrReleased,
-		"reservation_committed conflict":  inventory.ErrCommitted,
-		"reservation_not_found not_found": inventory.ErrReservationNotFound,
-		"reservation_mismatch conflict":   inventory.ErrReservationMismatch,
-	}
-	for want, failure := range failures {
-		require.Equal(t, want, failure.Code+" "+string(failure.Kind))
+	contracttest.Contract(t,
+		contracttest.Stream(inventory.Stream),
+		contracttest.Activity(inventory.Reserve),
+		contracttest.Activity(inventory.Commit),
+		contracttest.Activity(inventory.Release),
+		contracttest.Event(inventory.EventHeld),
+		contracttest.Event(inventory.EventCommitted),
+		contracttest.Event(inventory.EventReleased),
+		contracttest.Event(inventory.EventExpired),
+		contracttest.Event(inventory.EventAdjusted),
+		contracttest.Event(inventory.EventImported),
+		contracttest.Failures(failures...),
+	)
+	for _, failure := range failures {
 		require.False(t, failure.Kind.Retryable(), "%s is final", failure.Code)
 	}
 }

@@ -4,11 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
-	"github.com/orderflow/orderflow/pkg/contract"
 	"github.com/orderflow/orderflow/pkg/contract/contracttest"
-	"github.com/orderflow/orderflow/pkg/errs"
 	"github.com/orderflow/orderflow/services/orders"
 )
 
@@ -37,38 +33,17 @@ func TestWireTypesArePinned(t *testing.T) {
 
 func TestNamesArePinned(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "orders", orders.TaskQueue)
-	require.Equal(t, contract.Stream{Name: "ORDERS", Subjects: []string{"orders.>"}}, orders.Stream)
-
-	for name, want := range map[string]string{
-		orders.Confirm.Name: "orders/Confirm",
-		orders.Close.Name:   "orders/Close",
-		orders.Park.Name:    "orders/Park",
-	} {
-		require.Equal(t, want, name)
-	}
-	for _, queue := range []string{orders.Confirm.Queue, orders.Close.Queue, orders.Park.Queue} {
-		require.Equal(t, orders.TaskQueue, queue)
-	}
-	for event, want := range map[string]string{
-		orders.EventPlaced.Type:          "orders.order.placed.v1",
-		orders.EventCancelRequested.Type: "orders.order.cancel_requested.v1",
-		orders.EventConfirmed.Type:       "orders.order.confirmed.v1",
-		orders.EventCancelled.Type:       "orders.order.cancelled.v1",
-		orders.EventFailed.Type:          "orders.order.failed.v1",
-		orders.EventNeedsAttention.Type:  "orders.order.needs_attention.v1",
-	} {
-		require.Equal(t, want, event)
-	}
-	for failure, want := range map[*errs.Error]struct {
-		code string
-		kind errs.Kind
-	}{
-		orders.ErrInvalidOrder:      {"invalid_order", errs.Invalid},
-		orders.ErrOrderNotFound:     {"order_not_found", errs.NotFound},
-		orders.ErrIllegalTransition: {"illegal_order_transition", errs.Conflict},
-	} {
-		require.Equal(t, want.code, failure.Code)
-		require.Equal(t, want.kind, failure.Kind)
-	}
+	contracttest.Contract(t,
+		contracttest.Stream(orders.Stream),
+		contracttest.Activity(orders.Confirm),
+		contracttest.Activity(orders.Close),
+		contracttest.Activity(orders.Park),
+		contracttest.Event(orders.EventPlaced),
+		contracttest.Event(orders.EventCancelRequested),
+		contracttest.Event(orders.EventConfirmed),
+		contracttest.Event(orders.EventCancelled),
+		contracttest.Event(orders.EventFailed),
+		contracttest.Event(orders.EventNeedsAttention),
+		contracttest.Failures(orders.ErrInvalidOrder, orders.ErrOrderNotFound, orders.ErrIllegalTransition),
+	)
 }

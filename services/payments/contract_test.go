@@ -2,12 +2,8 @@ package payments_test
 
 import (
 	"testing"
-	"time"
-
-	"github.com/stretchr/testify/require"
 
 	"github.com/orderflow/orderflow/pkg/contract/contracttest"
-	"github.com/orderflow/orderflow/pkg/errs"
 	"github.com/orderflow/orderflow/pkg/money"
 	"github.com/orderflow/orderflow/services/payments"
 )
@@ -35,39 +31,21 @@ func TestWireTypesKeepTheirForm(t *testing.T) {
 
 func TestNamesOnTheWireKeepTheirForm(t *testing.T) {
 	t.Parallel()
-	type activity struct {
-		Queue, Name  string
-		StartToClose time.Duration
-		Final        []string
-	}
-	codes := func(final []*errs.Error) []string {
-		var out []string
-		for _, e := range final {
-			out = append(out, e.Code)
-		}
-		return out
-	}
-	contracttest.Golden(t, "activities", []activity{
-		{
-			payments.Authorize.Queue, payments.Authorize.Name, payments.Authorize.StartToClose,
-			codes(payments.Authorize.Final),
-		},
-		{payments.Capture.Queue, payments.Capture.Name, payments.Capture.StartToClose, codes(payments.Capture.Final)},
-		{payments.Cancel.Queue, payments.Cancel.Name, payments.Cancel.StartToClose, codes(payments.Cancel.Final)},
-	})
-	contracttest.Golden(t, "events", []string{
-		payments.EventAuthorized.Type, payments.EventDeclined.Type, payments.EventOutcomeUnknown.Type,
-		payments.EventCaptured.Type, payments.EventVoided.Type, payments.EventRefunded.Type,
-	})
-	failures := map[string]string{}
-	for _, e := range []*errs.Error{
-		payments.ErrDeclined, payments.ErrInsufficientFunds, payments.ErrFraudSuspected, payments.ErrLimitExceeded,
-		payments.ErrMaintenance, payments.ErrProviderUnavailable, payments.ErrOutcomeUnknown, payments.ErrCancelled,
-		payments.ErrAmountMismatch, payments.ErrNotAuthorized, payments.ErrCaptureRefused,
-	} {
-		failures[e.Code] = string(e.Kind)
-	}
-	contracttest.Golden(t, "failures", failures)
-	require.Equal(t, "PAYMENTS", payments.Stream.Name)
-	require.Equal(t, []string{"payments.>"}, payments.Stream.Subjects)
+	contracttest.Contract(t,
+		contracttest.Stream(payments.Stream),
+		contracttest.Activity(payments.Authorize),
+		contracttest.Activity(payments.Capture),
+		contracttest.Activity(payments.Cancel),
+		contracttest.Event(payments.EventAuthorized),
+		contracttest.Event(payments.EventDeclined),
+		contracttest.Event(payments.EventOutcomeUnknown),
+		contracttest.Event(payments.EventCaptured),
+		contracttest.Event(payments.EventVoided),
+		contracttest.Event(payments.EventRefunded),
+		contracttest.Failures(
+			payments.ErrDeclined, payments.ErrInsufficientFunds, payments.ErrFraudSuspected, payments.ErrLimitExceeded,
+			payments.ErrMaintenance, payments.ErrProviderUnavailable, payments.ErrOutcomeUnknown, payments.ErrCancelled,
+			payments.ErrAmountMismatch, payments.ErrNotAuthorized, payments.ErrCaptureRefused,
+		),
+	)
 }

@@ -2,7 +2,6 @@ package shipping_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -32,37 +31,30 @@ func TestWireTypes(t *testing.T) {
 	})
 }
 
-func TestActivities(t *testing.T) {
+func TestNames(t *testing.T) {
 	t.Parallel()
-	codes := func(list []*errs.Error) (out []string) {
-		for _, e := range list {
-			out = append(out, e.Code)
-		}
-		return out
-	}
-	require.Equal(t, "shipping/Book", shipping.Book.Name)
-	require.Equal(t, "shipping", shipping.Book.Queue)
-	require.Equal(t, 10*time.Second, shipping.Book.Heartbeat)
-	require.Equal(t, []string{
-		"invalid_address", "invalid_shipment", "address_refused", "shipment_cancelled", "shipment_mismatch",
-	}, codes(shipping.Book.Final))
-	require.Equal(t, "shipping/Cancel", shipping.Cancel.Name)
-	require.Equal(t, "shipping", shipping.Cancel.Queue)
-	require.Equal(t, []string{"shipment_dispatched"}, codes(shipping.Cancel.Final))
+	contracttest.Contract(t,
+		contracttest.Stream(shipping.Stream),
+		contracttest.Activity(shipping.Book),
+		contracttest.Activity(shipping.Cancel),
+		contracttest.Event(shipping.EventBooked),
+		contracttest.Event(shipping.EventRefused),
+		contracttest.Event(shipping.EventCancelled),
+		contracttest.Event(shipping.EventDispatched),
+		contracttest.Failures(
+			shipping.ErrAddressInvalid, shipping.ErrShipmentInvalid, shipping.ErrAddressRefused,
+			shipping.ErrCarrierUnavailable, shipping.ErrOutcomeUnknown, shipping.ErrCancelled, shipping.ErrDispatched,
+			shipping.ErrShipmentMismatch, shipping.ErrShipmentNotFound,
+		),
+	)
+}
+
+func TestFailuresThatEndAStepAreFinal(t *testing.T) {
+	t.Parallel()
 	for _, e := range append(shipping.Book.Final, shipping.Cancel.Final...) {
 		require.False(t, e.Kind.Retryable(), e.Code)
 	}
 	for _, e := range []*errs.Error{shipping.ErrCarrierUnavailable, shipping.ErrOutcomeUnknown} {
 		require.True(t, e.Kind.Retryable(), e.Code)
 	}
-}
-
-func TestEvents(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, "SHIPPING", shipping.Stream.Name)
-	require.Equal(t, []string{"shipping.>"}, shipping.Stream.Subjects)
-	require.Equal(t, "shipping.shipment.booked.v1", shipping.EventBooked.Type)
-	require.Equal(t, "shipping.shipment.refused.v1", shipping.EventRefused.Type)
-	require.Equal(t, "shipping.shipment.cancelled.v1", shipping.EventCancelled.Type)
-	require.Equal(t, "shipping.shipment.dispatched.v1", shipping.EventDispatched.Type)
 }

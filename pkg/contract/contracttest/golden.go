@@ -15,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // Golden checks that value, in which every field should be set, has the JSON kept in testdata/<name>.json, and that the
-// kept JSON reads back as value. Run the test with -update after an additive change.
+// kept JSON reads back as value. Run the test with -update after an additive change; `make compat` says if it was one.
 func Golden[T any](t *testing.T, name string, value T) {
 	t.Helper()
 	got, err := json.MarshalIndent(value, "", "  ")
@@ -29,7 +29,8 @@ func Golden[T any](t *testing.T, name string, value T) {
 	}
 	want, err := os.ReadFile(path) //nolint:gosec // The path is a test's own.
 	require.NoError(t, err, "run the test with -update to pin a new wire type")
-	require.Equal(t, string(want), string(got), "the wire type changed: is the change additive?")
+	require.Equal(t, string(want), string(got),
+		"the contract changed: if it was meant to, run the test with -update, and `make compat` says whom it breaks")
 
 	var back T
 	require.NoError(t, json.Unmarshal(want, &back))
