@@ -12,8 +12,12 @@ import (
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orderflow/orderflow/pkg/errs"
+	"github.com/orderflow/orderflow/pkg/tracing"
 )
 
 const (
@@ -33,6 +37,9 @@ const (
 
 	// answerTimeout limits the wait for the server's word on an acknowledgement or a dead letter.
 	answerTimeout = 5 * time.Second
+
+	// observeEvery is how often the consumer's backlog is measured.
+	observeEvery = 5 * time.Second
 
 	// logEvery keeps an outage from filling the log: about one line in half a minute.
 	logEvery = 15
@@ -155,6 +162,9 @@ func (r *run) consume(ctx, handlers context.Context) error {
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer giveBack(messages)
+	observing, stopObserving := context.WithCancel(ctx)
+	defer stopObserving()
+	working.Go(func() { r.observe(observing, consumer) })
 
 	slots := make(chan struct{}, r.Parallel)
 	for {
@@ -173,6 +183,22 @@ func (r *run) consume(ctx, handlers context.Context) error {
 			defer r.letGo(msg)
 			r.process(handlers, msg)
 		})
+	}
+}
+
+// observe measures, as long as ctx lasts, how far the consumer is behind.
+func (r *run) observe(ctx context.Context, consumer jetstream.Consumer) {
+	ticker := time.NewTicker(observeEvery)
+	defer ticker.Stop()
+	for {
+		if info, err := consumer.Info(ctx); err == nil {
+			r.Metrics.waiting.WithLabelValues(r.Durable).Set(float64(info.NumPending) + float64(info.NumAckPending))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
 	}
 }
 
@@ -200,7 +226,14 @@ func (r *run) process(ctx context.Context, msg jetstream.Msg) {
 		r.bury(ctx, msg, "", errUndecodable.WithCause(err))
 		return
 	}
+	ctx, span := r.processing(ctx, msg, event)
+	defer span.End()
+	begun := time.Now()
 	err = r.handle(ctx, event)
+	tracing.Observe(ctx, r.Metrics.handling.WithLabelValues(r.Durable), time.Since(begun).Seconds())
+	if err != nil {
+		span.SetStatus(codes.Error, errs.From(err).Code) // Its causes may quote what they failed on.
+	}
 	switch {
 	case err == nil:
 		// Waits for the server's word: an acknowledgement that is lost means to do the work again.
@@ -217,6 +250,19 @@ func (r *run) process(ctx context.Context, msg jetstream.Msg) {
 	default:
 		r.bury(ctx, msg, event.ID(), err)
 	}
+}
+
+// processing begins the span of an event's handling, in the trace of whoever caused the event.
+func (r *run) processing(
+	ctx context.Context, msg jetstream.Msg, event cloudevents.Event,
+) (context.Context, trace.Span) {
+	ctx = tracing.Extract(ctx, tracing.MessageCarrier(msg.Headers()))
+	return tracing.Begin(ctx, "process "+event.Type(),
+		trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+			semconv.MessagingSystemKey.String("nats"), semconv.MessagingDestinationName(event.Type()),
+			semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("process"),
+			semconv.MessagingConsumerGroupName(r.Durable), semconv.MessagingMessageID(event.ID()),
+			semconv.CloudEventsEventSubject(event.Subject())))
 }
 
 // handle turns a panic into an error, so that one event cannot end the process over and over.

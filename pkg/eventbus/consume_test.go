@@ -190,7 +190,13 @@ func TestConsumerStartsBeforeNATSAndSurvivesItsLoss(t *testing.T) {
 
 	b.nats.Kill()
 	b.nats.Restart()
-	require.Eventually(t, b.js.Conn().IsConnected, patience, beat)
+	require.Eventually(t, func() bool {
+		// A connection may look alive for a moment after its server has died; a round trip tells.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := b.js.Stream(ctx, stream.Name)
+		return err == nil
+	}, patience, beat)
 	b.publish(sold, 2)
 	require.Equal(t, 2, got.next(t))
 }

@@ -67,6 +67,8 @@ func (r *run) bury(ctx context.Context, msg jetstream.Msg, eventID string, cause
 type Metrics struct {
 	deadLetters *prometheus.CounterVec
 	retries     *prometheus.CounterVec
+	handling    *prometheus.HistogramVec
+	waiting     *prometheus.GaugeVec
 }
 
 // NewMetrics registers the metrics, once for all consumers of a program.
@@ -80,6 +82,15 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		retries: factory.NewCounterVec(prometheus.CounterOpts{
 			Name: "eventbus_retries_total",
 			Help: "Times that a message could not be handled and was to be delivered again.",
+		}, []string{"consumer"}),
+		handling: factory.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "eventbus_handling_seconds",
+			Help:    "How long the handling of an event took, whether it succeeded or not.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"consumer"}),
+		waiting: factory.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "eventbus_waiting_events",
+			Help: "Events that the consumer has not acknowledged yet: not delivered, in hand, or to be tried again.",
 		}, []string{"consumer"}),
 	}
 }

@@ -8,7 +8,7 @@
 //	spec, err := httpapi.GetSpec()
 //	e := httpserver.New(httpserver.Config{Spec: spec, Log: log, Registry: registry})
 //	httpapi.RegisterHandlers(e, httpapi.NewStrictHandler(server, nil))
-//	group.Go(func() error { return httpserver.Serve(ctx, "api", cfg.Addr, e, cfg.Drain, log) })
+//	group.Go(func() error { return httpserver.Serve(ctx, "api", cfg.Addr, e, drain, log) })
 //
 // Handlers return (response, error). An *errs.Error anywhere in the error's chain decides the answer; any other error
 // is a 500 whose text only the log sees. The ops server says "draining" while the others drain, so its own context
@@ -16,7 +16,7 @@
 //
 //	opsCtx, stopOps := context.WithCancel(context.WithoutCancel(ctx))
 //	ops := httpserver.Ops(ctx, registry, map[string]httpserver.Check{"database": pool.Ping})
-//	group.Go(func() error { return httpserver.Serve(opsCtx, "ops", cfg.OpsAddr, ops, cfg.Drain, log) })
+//	group.Go(func() error { return httpserver.Serve(opsCtx, "ops", cfg.OpsAddr, ops, drain, log) })
 //	// … and stopOps() when the other parts have stopped.
 //
 // # What reaches a handler

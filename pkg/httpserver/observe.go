@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/orderflow/orderflow/pkg/problem"
+	"github.com/orderflow/orderflow/pkg/tracing"
 )
 
 // unmatched is the route of requests that no operation answers; their paths are the client's and without number.
@@ -45,7 +46,8 @@ func observe(log *slog.Logger, registry prometheus.Registerer, ops operations) e
 			if op := ops.of(c); op != nil {
 				route, method = op.path, req.Method
 			}
-			duration.WithLabelValues(route, method, strconv.Itoa(status/100)+"xx").Observe(took.Seconds())
+			tracing.Observe(req.Context(),
+				duration.WithLabelValues(route, method, strconv.Itoa(status/100)+"xx"), took.Seconds())
 			attrs := []slog.Attr{
 				slog.String("method", req.Method), slog.String("route", route), slog.Int("status", status),
 				slog.Duration("duration", took), slog.Int64("bytes", c.Response().Size), slog.String("request_id", id),

@@ -23,7 +23,7 @@ type Check = func(context.Context) error
 //     bring back a database.
 //   - /readyz runs the checks at the same time, for two seconds at most, and says 200, or 503 with the failing ones.
 //     It says 503 from the moment ctx ends, while requests in flight are drained.
-//   - /metrics exposes what the gatherer has.
+//   - /metrics exposes what the gatherer has, with exemplars for those who ask for the OpenMetrics format.
 //
 // Serve it with a context that ends after the one given here, or nobody is left to say 503.
 func Ops(ctx context.Context, gatherer prometheus.Gatherer, checks map[string]Check) http.Handler {
@@ -38,7 +38,7 @@ func Ops(ctx context.Context, gatherer prometheus.Gatherer, checks map[string]Ch
 		}
 		writeReadiness(w, runChecks(r.Context(), checks)) //nolint:contextcheck // ctx only says when the drain begins
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	return mux
 }
 

@@ -34,7 +34,9 @@ func serve(
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	result := make(chan error, 1)
-	go func() { result <- httpserver.ServeListener(ctx, "test", listener, h, drain, quiet) }()
+	go func() {
+		result <- httpserver.ServeListener(ctx, "test", listener, h, httpserver.Drain{Limit: drain}, quiet)
+	}()
 	return listener.Addr().String(), cancel, result
 }
 
@@ -133,7 +135,7 @@ func TestStreamsEndWhenTheServerDrains(t *testing.T) {
 func TestABusyPortIsAnErrorAtOnce(t *testing.T) {
 	t.Parallel()
 	addr, _, _ := serve(t, http.NotFoundHandler(), time.Second)
-	err := httpserver.Serve(t.Context(), "api", addr, http.NotFoundHandler(), time.Second, quiet)
+	err := httpserver.Serve(t.Context(), "api", addr, http.NotFoundHandler(), httpserver.Drain{Limit: time.Second}, quiet)
 	require.ErrorContains(t, err, "api server")
 	require.ErrorContains(t, err, "address already in use")
 }
@@ -198,4 +200,31 @@ func TestReadinessFollowsItsChecksAndEndsWithTheDrain(t *testing.T) {
 	status, body = get("/metrics")
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, body, "go_goroutines")
+}
+
+func TestRequestsAreStillTakenDuringTheNoticeAndTheirConnectionsClosed(t *testing.T) {
+	t.Parallel()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	stopped := make(chan error, 1)
+	go func() {
+		drain := httpserver.Drain{Notice: 500 * time.Millisecond, Limit: time.Second}
+		stopped <- httpserver.ServeListener(ctx, "test", listener, http.NotFoundHandler(), drain, quiet)
+	}()
+	client := &http.Client{Transport: &http.Transport{}}
+	answer := func() *http.Response {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String(), nil)
+		require.NoError(t, err)
+		res, err := client.Do(req)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, res.Body)
+		require.NoError(t, errors.Join(err, res.Body.Close()))
+		return res
+	}
+	require.False(t, answer().Close)
+	stop()
+	require.True(t, answer().Close, "on the connection of before")
+	require.True(t, answer().Close, "on a new one")
+	require.NoError(t, <-stopped)
 }

@@ -47,6 +47,7 @@ func New(cfg Config) *echo.Echo {
 	e.HTTPErrorHandler = problem.ErrorHandler(cfg.Log)
 	e.Binder = binder{}
 	e.Use(
+		traced(ops),
 		observe(cfg.Log, cfg.Registry, ops),
 		recoverPanics(cfg.Log),
 		readableURL,

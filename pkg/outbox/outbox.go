@@ -15,8 +15,11 @@ import (
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/jackc/pgx/v5"
+	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orderflow/orderflow/pkg/postgres"
+	"github.com/orderflow/orderflow/pkg/tracing"
 )
 
 //go:embed migrations/*.sql
@@ -55,8 +58,8 @@ func Republish(ctx context.Context, tx pgx.Tx, events ...cloudevents.Event) erro
 }
 
 const appendRows = `
-	insert into outbox (event_id, subject, payload)
-	select id, subject, payload from unnest($1::text[], $2::text[], $3::bytea[])
+	insert into outbox (event_id, subject, payload, headers)
+	select id, subject, payload, $4 from unnest($1::text[], $2::text[], $3::bytea[])
 		with ordinality as event(id, subject, payload, n)
 	order by n`
 
@@ -71,11 +74,22 @@ func insert(ctx context.Context, tx pgx.Tx, statement string, events []cloudeven
 			return fmt.Errorf("outbox: event %s of type %s: %w", event.ID(), event.Type(), err)
 		}
 		ids[i], subjects[i], payloads[i] = event.ID(), event.Type(), payload
+		// It tells which order a trace is about, and from when on the event waits.
+		trace.SpanFromContext(ctx).AddEvent("event appended", trace.WithAttributes(semconv.CloudEventsEventID(event.ID()),
+			semconv.CloudEventsEventType(event.Type()), semconv.CloudEventsEventSubject(event.Subject())))
 	}
-	if _, err := tx.Exec(ctx, statement, ids, subjects, payloads); err != nil {
+	if _, err := tx.Exec(ctx, statement, ids, subjects, payloads, headers(ctx)); err != nil {
 		return fmt.Errorf("outbox: append: %w", err)
 	}
 	return nil
+}
+
+// headers carries the trace of the transaction to whoever handles its events.
+func headers(ctx context.Context) map[string]string {
+	if found := tracing.Inject(ctx); found != nil {
+		return found
+	}
+	return map[string]string{}
 }
 
 func encode(event cloudevents.Event) ([]byte, error) {

@@ -15,8 +15,11 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orderflow/orderflow/pkg/postgres"
+	"github.com/orderflow/orderflow/pkg/tracing"
 )
 
 const (
@@ -213,16 +216,24 @@ func (r *Relay) publish(ctx context.Context, records []record) (published []int6
 			failure = fmt.Errorf("publish event %s on %s: %w", rec.id, rec.subject, err)
 		}
 	}
-	acks := make([]jetstream.PubAckFuture, len(records))
+	acks, spans := make([]jetstream.PubAckFuture, len(records)), make([]trace.Span, len(records))
 	for i, rec := range records {
 		msg, err := rec.message()
 		if err == nil {
+			spans[i] = sending(ctx, msg)
 			acks[i], err = r.js.PublishMsgAsync(msg)
 		}
 		if err != nil {
 			failed(rec, err) // which must not keep the others
 		}
 	}
+	defer func() {
+		for _, span := range spans {
+			if span != nil {
+				span.End()
+			}
+		}
+	}()
 	published = make([]int64, 0, len(records))
 	for i, rec := range records {
 		if acks[i] == nil {
@@ -230,6 +241,7 @@ func (r *Relay) publish(ctx context.Context, records []record) (published []int6
 		}
 		select {
 		case <-acks[i].Ok():
+			spans[i].End()
 			published = append(published, rec.seq)
 		case err := <-acks[i].Err():
 			failed(rec, err)
@@ -254,6 +266,21 @@ func (rec record) message() (*nats.Msg, error) {
 	msg.Header.Set(jetstream.MsgIDHeader, rec.id)
 	msg.Header.Set("Content-Type", "application/cloudevents+json")
 	return msg, nil
+}
+
+// sending begins the span of a message's way to the stream, if the message belongs to a trace, and makes it the parent
+// of what its consumers do.
+func sending(ctx context.Context, msg *nats.Msg) trace.Span {
+	ctx = tracing.Extract(ctx, tracing.MessageCarrier(msg.Header))
+	ctx, span := tracing.Begin(ctx, "send "+msg.Subject,
+		trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+			semconv.MessagingSystemKey.String("nats"), semconv.MessagingDestinationName(msg.Subject),
+			semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("send"),
+			semconv.MessagingMessageID(msg.Header.Get(jetstream.MsgIDHeader))))
+	for name, value := range tracing.Inject(ctx) {
+		msg.Header.Set(name, value)
+	}
+	return span
 }
 
 // mark records that the events are published, and commits.

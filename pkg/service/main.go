@@ -23,7 +23,8 @@ type Settings interface {
 	LogConfig() logging.Config
 }
 
-// Command is one thing that a program can do. It runs until it is done or ctx ends, and logs to logs.
+// Command is one thing that a program can do, named by one word or more. It runs until it is done or ctx ends, and logs
+// to logs.
 type Command func(ctx context.Context, name string, logs io.Writer) error
 
 // With returns the command that loads its settings and runs.
@@ -52,15 +53,19 @@ func Main(name string, commands map[string]Command) {
 	os.Exit(Execute(ctx, name, os.Args[1:], commands, os.Stdout, os.Stderr))
 }
 
-// Execute is Main without the process. It returns the exit code, and says on problems why it is not 0.
+// Execute is Main without the process. It returns the exit code, and says on problems why it is not 0. Every program
+// can say how it is and which it is, beside what its own commands do.
 func Execute(
 	ctx context.Context, name string, args []string, commands map[string]Command, logs, problems io.Writer,
 ) int {
-	if len(args) != 1 || commands[args[0]] == nil {
-		_, _ = fmt.Fprintf(problems, "usage: %s %s\n", name, strings.Join(slices.Sorted(maps.Keys(commands)), " | "))
+	all := map[string]Command{"healthcheck": healthcheck, "version": printVersion}
+	maps.Copy(all, commands)
+	run := all[strings.Join(args, " ")]
+	if run == nil {
+		_, _ = fmt.Fprintf(problems, "usage: %s %s\n", name, strings.Join(slices.Sorted(maps.Keys(all)), " | "))
 		return exitUsage
 	}
-	if err := commands[args[0]](ctx, name, logs); err != nil {
+	if err := run(ctx, name, logs); err != nil {
 		_, _ = fmt.Fprintf(problems, "%s: %s\n", name, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return exitFailure
 	}

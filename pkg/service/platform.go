@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/IBM/pgxpoolprometheus"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -29,6 +30,7 @@ import (
 	"github.com/orderflow/orderflow/pkg/postgres"
 	"github.com/orderflow/orderflow/pkg/seal"
 	"github.com/orderflow/orderflow/pkg/temporalclient"
+	"github.com/orderflow/orderflow/pkg/tracing"
 )
 
 // EdgeConfig is the environment of every program: how it is reached, how it reaches NATS, what it seals with. The
@@ -37,6 +39,8 @@ type EdgeConfig struct {
 	NATSURL  config.Secret `env:"NATS_URL,required,notEmpty"`
 	HTTPAddr string        `env:"HTTP_ADDR" envDefault:":8080"`
 	OpsAddr  string        `env:"OPS_ADDR" envDefault:":9090"`
+	// DrainDelay is how long requests are still taken after the program was told to stop: until load balancers know.
+	DrainDelay time.Duration `env:"DRAIN_DELAY" envDefault:"0s"`
 	// DrainTimeout is how long requests, activities and events in hand may take to finish when the program stops.
 	DrainTimeout time.Duration `env:"DRAIN_TIMEOUT" envDefault:"15s"`
 	// PayloadKeys is the platform's keyring, as seal.ParseKeyring reads it.
@@ -53,6 +57,9 @@ func (c EdgeConfig) Validate() error {
 	if c.DrainTimeout <= 0 {
 		problems = append(problems, errors.New("DRAIN_TIMEOUT must be positive"))
 	}
+	if c.DrainDelay < 0 {
+		problems = append(problems, errors.New("DRAIN_DELAY must not be negative"))
+	}
 	return errors.Join(problems...)
 }
 
@@ -65,19 +72,6 @@ type Config struct {
 	DatabaseURL config.Secret `env:"DATABASE_URL,required,notEmpty"`
 }
 
-// MigrateConfig is the environment of a migration: less than the service's, so that a job may run before anything else
-// is there.
-type MigrateConfig struct {
-	DatabaseURL config.Secret `env:"DATABASE_URL,required,notEmpty"`
-	Log         logging.Config
-}
-
-// Validate implements config.Validator.
-func (MigrateConfig) Validate() error { return nil }
-
-// LogConfig implements Settings.
-func (c MigrateConfig) LogConfig() logging.Config { return c.Log }
-
 // Edge is what every program stands on. All of it connects by itself, later and again, so that a program starts and
 // stays up while NATS or Temporal is away.
 type Edge struct {
@@ -88,7 +82,8 @@ type Edge struct {
 	Temporal  client.Client
 	Registry  *prometheus.Registry
 
-	cfg EdgeConfig
+	cfg         EdgeConfig
+	stopTracing func()
 }
 
 // OpenEdge returns the edge of the named program. The caller closes it.
@@ -97,7 +92,15 @@ func OpenEdge(ctx context.Context, log *slog.Logger, name string, cfg EdgeConfig
 	if err != nil {
 		return nil, err
 	}
-	temporal, err := temporalclient.Dial(log, keys)
+	release, _ := Version()
+	stopTracing, err := tracing.Start(ctx, log, name, release)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewBuildInfoCollector())
+	temporal, err := temporalclient.Dial(log, keys, registry)
 	if err != nil {
 		return nil, err
 	}
@@ -112,17 +115,23 @@ func OpenEdge(ctx context.Context, log *slog.Logger, name string, cfg EdgeConfig
 		nc.Close()
 		return nil, fmt.Errorf("service: JetStream: %w", err)
 	}
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return &Edge{
 		Log: log, Keys: keys, NATS: nc, JetStream: js, Temporal: temporal, Registry: registry, cfg: cfg,
+		stopTracing: func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
+			defer cancel()
+			if err := stopTracing(ctx); err != nil {
+				log.WarnContext(ctx, "the last spans are lost", "error", err)
+			}
+		},
 	}, nil
 }
 
-// Close closes all connections.
+// Close closes all connections, and sends the spans that are left.
 func (e *Edge) Close() {
 	e.NATS.Close()
 	e.Temporal.Close()
+	e.stopTracing()
 }
 
 // Worker returns a worker of the program's task queue, which drains as long as the program does.
@@ -130,6 +139,9 @@ func (e *Edge) Worker(queue string, options worker.Options, register func(worker
 	options.WorkerStopTimeout = e.cfg.DrainTimeout
 	return temporalclient.NewWorker(e.Temporal, queue, options, e.Log, register)
 }
+
+// farewell is how long the program's last spans may take to leave.
+const farewell = 3 * time.Second
 
 // Check is a condition of readiness.
 type Check = httpserver.Check
@@ -149,10 +161,11 @@ func (e *Edge) Run(
 	}
 	ops := httpserver.Ops(ctx, e.Registry, ready)
 	leanedOn = append(leanedOn, func(ctx context.Context) error {
-		return httpserver.Serve(ctx, "ops", e.cfg.OpsAddr, ops, time.Second, e.Log)
+		return httpserver.Serve(ctx, "ops", e.cfg.OpsAddr, ops, httpserver.Drain{Limit: time.Second}, e.Log)
 	})
 	parts = append(parts, w.Run, func(ctx context.Context) error {
-		return httpserver.Serve(ctx, "api", e.cfg.HTTPAddr, api, e.cfg.DrainTimeout, e.Log)
+		drain := httpserver.Drain{Notice: e.cfg.DrainDelay, Limit: e.cfg.DrainTimeout}
+		return httpserver.Serve(ctx, "api", e.cfg.HTTPAddr, api, drain, e.Log)
 	})
 	return Run(ctx, leanedOn, parts...)
 }
@@ -180,6 +193,7 @@ func Open(
 		edge.Close()
 		return nil, err
 	}
+	edge.Registry.MustRegister(pgxpoolprometheus.NewCollector(pool, nil))
 	return &Platform{
 		Edge: edge, Pool: pool, stream: stream, Relay: outbox.NewRelay(pool, edge.JetStream, log, edge.Registry),
 	}, nil

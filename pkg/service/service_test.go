@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,7 +95,7 @@ func TestAProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
 	}
 	for _, args := range [][]string{nil, {"dance"}, {"serve", "now"}} {
 		require.Equal(t, 2, execute(args...))
-		require.Equal(t, "usage: orders serve\n", problems.String())
+		require.Equal(t, "usage: orders healthcheck | serve | version\n", problems.String())
 	}
 	require.Equal(t, 1, execute("serve"))
 	require.Contains(t, problems.String(), "TEST_NAME")
@@ -102,4 +106,42 @@ func TestAProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
 	t.Setenv("TEST_AGE", "36")
 	require.Zero(t, execute("serve"), problems.String())
 	require.Contains(t, logs.String(), `"name":"ada"`)
+}
+
+func TestAProgramTellsWhetherTheOneBesideItIsReady(t *testing.T) {
+	ready := true
+	ops := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/readyz" || !ready {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = io.WriteString(w, `{"status":"failing","failing":{"nats":"away"}}`+"\n")
+		}
+	}))
+	defer ops.Close()
+	_, port, err := net.SplitHostPort(ops.Listener.Addr().String())
+	require.NoError(t, err)
+	t.Setenv("OPS_ADDR", ":"+port)
+
+	var out, problems bytes.Buffer
+	execute := func() int {
+		return service.Execute(t.Context(), "orders", []string{"healthcheck"}, nil, &out, &problems)
+	}
+	require.Zero(t, execute(), problems.String())
+	ready = false
+	require.Equal(t, 1, execute())
+	require.Equal(t, `orders: not ready: {"status":"failing","failing":{"nats":"away"}}`+"\n", problems.String())
+	problems.Reset()
+	ops.Close()
+	require.Equal(t, 1, execute())
+	require.Contains(t, problems.String(), "refused")
+	problems.Reset()
+	t.Setenv("OPS_ADDR", "nowhere")
+	require.Equal(t, 1, execute())
+	require.Contains(t, problems.String(), "OPS_ADDR")
+}
+
+func TestAProgramSaysWhichOneItIs(t *testing.T) {
+	t.Parallel()
+	var out, problems bytes.Buffer
+	require.Zero(t, service.Execute(t.Context(), "orders", []string{"version"}, nil, &out, &problems), problems.String())
+	require.Regexp(t, `^orders dev \([0-9a-z]+\)\n$`, out.String())
 }

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/converter"
@@ -21,14 +22,23 @@ import (
 	"github.com/orderflow/orderflow/pkg/seal"
 )
 
-// Dial returns a client that connects on first use, so that a program starts while Temporal is away.
-func Dial(logger *slog.Logger, keys seal.Keyring) (client.Client, error) {
+// Dial returns a client that connects on first use, so that a program starts while Temporal is away. The SDK's metrics
+// go to the registry, which may be nil.
+func Dial(logger *slog.Logger, keys seal.Keyring, registry prometheus.Registerer) (client.Client, error) {
 	opts, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, fmt.Errorf("temporalclient: settings: %w", err)
 	}
 	opts.Logger = log.NewStructuredLogger(logger)
 	opts.DataConverter = DataConverter(keys)
+	if opts.Interceptors, err = tracer(); err != nil {
+		return nil, err
+	}
+	if registry != nil {
+		if opts.MetricsHandler, err = metricsHandler(registry, logger); err != nil {
+			return nil, err
+		}
+	}
 	c, err := client.NewLazyClient(opts)
 	if err != nil {
 		return nil, fmt.Errorf("temporalclient: %w", err)

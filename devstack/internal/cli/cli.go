@@ -19,6 +19,8 @@ const usage = `devstack runs all of Orderflow on this machine, without Docker.
   devstack up        start everything and keep it running until Ctrl-C
   devstack exec -- COMMAND
                      run a command on the stack: on the running one, else on one started for it
+  devstack trace ORDER
+                     print where the time of an order went, and its spans
   devstack prepare   install what is missing for up
   devstack clean     remove the data of a stopped stack
   devstack temporal  run only the Temporal server   } in the foreground;
@@ -28,7 +30,7 @@ const usage = `devstack runs all of Orderflow on this machine, without Docker.
 devstack COMMAND -h lists the flags of a command.
 `
 
-const allCommands = "up, exec, prepare, clean, temporal, nats or ui (-h explains them)"
+const allCommands = "up, exec, trace, prepare, clean, temporal, nats or ui (-h explains them)"
 
 // Exit codes; exec returns that of its command.
 const (
@@ -66,7 +68,7 @@ func Main(args, environ []string, out, errOut io.Writer) int {
 
 func run(ctx context.Context, args, environ []string, out io.Writer) error {
 	commands := map[string]func(context.Context, []string, []string, io.Writer) error{
-		"up": upCommand, "exec": execCommand, "prepare": prepareCommand, "clean": cleanCommand,
+		"up": upCommand, "exec": execCommand, "trace": traceCommand, "prepare": prepareCommand, "clean": cleanCommand,
 		"temporal": temporalCommand, "nats": natsCommand, "ui": uiCommand,
 	}
 	if len(args) == 0 {

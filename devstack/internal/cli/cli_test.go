@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,13 +31,14 @@ import (
 func TestMisuseIsOneSentenceAndExitsWith2(t *testing.T) {
 	t.Parallel()
 	for args, message := range map[string]string{
-		"":                        "a command is missing: up, exec, prepare, clean, temporal, nats or ui (-h explains them)",
-		"down":                    `unknown command "down": it is up, exec, prepare, clean, temporal, nats or ui (-h explains them)`,
+		"":                        "a command is missing: up, exec, trace, prepare, clean, temporal, nats or ui (-h explains them)",
+		"down":                    `unknown command "down": it is up, exec, trace, prepare, clean, temporal, nats or ui (-h explains them)`,
 		"up --port auto":          "up: flag provided but not defined: -port (-h lists the flags)",
 		"up --ports many":         `up: --ports is default or auto, not "many"`,
 		"up --only orders":        `up: --only can be infra, not "orders"`,
 		"up now":                  `up: unexpected "now" (-h lists the flags)`,
 		"exec":                    "exec: a command is missing: devstack exec -- COMMAND",
+		"trace":                   "trace: the id of an order is missing: devstack trace ORDER",
 		"prepare all":             `prepare: unexpected "all" (-h lists the flags)`,
 		"clean all":               `clean: unexpected "all" (-h lists the flags)`,
 		"temporal":                "temporal: DATABASE_URL must be set to postgres://user:password@host:port/name",
@@ -54,12 +56,23 @@ func TestMisuseIsOneSentenceAndExitsWith2(t *testing.T) {
 
 func TestHelpIsNoMisuse(t *testing.T) {
 	t.Parallel()
-	for _, args := range []string{"-h", "help", "up -h", "clean --help", "temporal -h", "nats -h", "ui -h"} {
+	for _, args := range []string{"-h", "help", "up -h", "clean --help", "trace -h", "temporal -h", "nats -h", "ui -h"} {
 		var out, errOut bytes.Buffer
 		require.Zero(t, Main(strings.Fields(args), nil, &out, &errOut), args)
 		require.NotEmpty(t, out.String())
 		require.Empty(t, errOut.String())
 	}
+}
+
+func TestAnOrderWithoutATraceIsOneSentence(t *testing.T) {
+	t.Parallel()
+	var out, errOut bytes.Buffer
+	data := t.TempDir()
+	require.Equal(t, 1, Main([]string{"trace", "--data", data, "ord_1"}, nil, &out, &errOut))
+	require.Equal(t, "devstack: there is no trace of order ord_1 in "+filepath.Join(data, "traces")+": it was not placed on "+
+		"this stack, or not sampled, or so long ago that its spans are gone, or OTEL_EXPORTER_OTLP_ENDPOINT had them sent "+
+		"elsewhere\n", errOut.String())
+	require.Empty(t, out.String())
 }
 
 // upRun is one `devstack up` as its own process.
@@ -283,13 +296,13 @@ func requireMessages(t *testing.T, s stack.State, want uint64) {
 	require.Equal(t, want, orders.CachedInfo().State.Msgs)
 }
 
-// prebuilt returns a directory with a stand-in for each service.
+// prebuilt returns a directory with a stand-in for each program.
 func prebuilt(t *testing.T) string {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	bin := t.TempDir()
-	for _, name := range serviceNames {
+	for _, name := range append(slices.Clone(serviceNames), "orderflow") {
 		require.NoError(t, os.Symlink(self, filepath.Join(bin, name)))
 	}
 	return bin
@@ -310,7 +323,7 @@ func TestTheWholeStackComesUpAndKeepsItsStock(t *testing.T) {
 	require.True(t, answers(s.URLs["ui"]))
 	require.True(t, answers(s.OpsURLs["orchestrator"]+"/readyz"))
 	require.Contains(t, r.output(), "payments    | payments serves with the level debug\n")
-	require.Contains(t, r.output(), "demo stock seeded")
+	require.Contains(t, r.output(), "seed        | stock answered 200 OK\n")
 	require.Contains(t, r.output(), "curl -sS -X POST "+s.URLs["orders"]+"/v1/orders")
 
 	r.kill(t, "orders")
@@ -323,10 +336,10 @@ func TestTheWholeStackComesUpAndKeepsItsStock(t *testing.T) {
 		require.Contains(t, r.output(), name+" drained\n")
 	}
 
-	r = start(t, data, "--bin="+bin, "--root="+bin, "--no-ui")
+	r = start(t, data, "--bin="+bin, "--root="+bin, "--no-ui", "--no-seed")
 	s = r.ready(t)
 	require.NotContains(t, s.URLs, "ui")
-	require.Contains(t, r.output(), "inventory has stock already, nothing seeded")
+	require.NotContains(t, r.output(), "stock answered")
 	response, err := http.Get(s.URLs["inventory"] + "/v1/stock")
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()

@@ -19,7 +19,7 @@ func upCommand(ctx context.Context, args, environ []string, out io.Writer) error
 	where(flags, &o)
 	portMode := flags.String("ports", "default",
 		"`default` uses the documented ports, auto any free ones (remembered in the data directory)")
-	flags.StringVar(&o.Bin, "bin", "", "`directory` with prebuilt programs of the services, instead of building them")
+	flags.StringVar(&o.Bin, "bin", "", "`directory` with prebuilt programs, instead of building them")
 	flags.StringVar(&o.State, "state", "", "`file` to describe the running stack in, as JSON, once it is ready")
 	flags.BoolVar(&o.NoUI, "no-ui", false, "do not start the Temporal UI")
 	flags.BoolVar(&o.NoSeed, "no-seed", false, "do not put demo stock into an empty inventory")

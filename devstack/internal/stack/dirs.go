@@ -22,6 +22,7 @@ const (
 	logDir      = "log"
 	natsDir     = "nats"
 	postgresDir = "postgres"
+	tracesDir   = "traces"
 )
 
 // findRoot returns the repository: the given directory, or the closest one upwards with a go.work.
@@ -86,6 +87,12 @@ func whereData(o Options) (string, error) {
 	return dataDir("", root)
 }
 
+// Traces returns the directory of the spans that the stack of a repository has made.
+func Traces(o Options) (string, error) {
+	data, err := whereData(o)
+	return filepath.Join(data, tracesDir), err
+}
+
 // Clean removes the data of the stack of a repository. It refuses while the stack runs, and removes only
 // what devstack has made.
 func Clean(ctx context.Context, o Options) (string, error) {
@@ -105,7 +112,10 @@ func Clean(ctx context.Context, o Options) (string, error) {
 	if err := cluster.StopLeftover(ctx); err != nil {
 		return "", err
 	}
-	for _, name := range []string{binDir, logDir, natsDir, postgresDir, portsFile, secretsFile, stateFile, lockFile} {
+	for _, name := range []string{
+		binDir, logDir, natsDir, postgresDir, tracesDir, portsFile, secretsFile, stateFile,
+		lockFile,
+	} {
 		if err := os.RemoveAll(filepath.Join(data, name)); err != nil {
 			return "", err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/orderflow/orderflow/devstack/internal/postgres"
 	"github.com/orderflow/orderflow/devstack/internal/supervise"
+	"github.com/orderflow/orderflow/devstack/internal/traces"
 )
 
 const (
@@ -36,6 +37,16 @@ func roles() []string {
 		}
 	}
 	return list
+}
+
+// receiveTraces takes the spans of all processes as long as devstack runs.
+func (s *stack) receiveTraces(ctx context.Context) error {
+	receiver, err := traces.Listen(ctx, s.ports.address("OTLP"), filepath.Join(s.data, tracesDir))
+	if err != nil {
+		return err
+	}
+	s.files = append(s.files, receiver)
+	return nil
 }
 
 // startPostgres starts a cluster of our own, unless DATABASE_URL names a running server.

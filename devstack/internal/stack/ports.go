@@ -32,6 +32,7 @@ var (
 		{"TEMPORAL_MATCHING", 7235, "the Temporal matching service"},
 		{"TEMPORAL_WORKER", 7239, "the Temporal worker service"},
 		{"TEMPORAL_METRICS", 7290, "the Temporal metrics"},
+		{"OTLP", 4317, "the receiver of traces"},
 	}
 	uiPorts      = []port{{"UI", 8233, "the Temporal UI"}}
 	servicePorts = []port{

@@ -3,8 +3,10 @@ package stack
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,22 +30,33 @@ var services = []service{
 	{"orchestrator", "orchestrator", false},
 }
 
+// cli is the operators' command line. It is no service: it is run once, to seed.
+var cli = service{name: "orderflow", module: "orchestrator"}
+
+// programs are all that the stack runs of Orderflow.
+func (s *stack) programs() []service {
+	if s.options.NoSeed {
+		return services
+	}
+	return append(slices.Clone(services), cli)
+}
+
 func (s service) port() string { return strings.ToUpper(s.name) }
 func (s service) ops() string  { return strings.ToUpper(s.name) + "_OPS" }
 
 // checkSources finds out before anything starts that a program cannot be had.
 func (s *stack) checkSources() error {
-	for _, svc := range services {
+	for _, svc := range s.programs() {
 		if s.options.Bin != "" {
 			file := filepath.Join(s.options.Bin, svc.name)
 			if info, err := os.Stat(file); err != nil || info.IsDir() {
-				return fmt.Errorf("the program %s is missing: --bin needs one for each service", file)
+				return fmt.Errorf("the program %s is missing: --bin needs one for each service, and orderflow to seed", file)
 			}
 			continue
 		}
 		dir := filepath.Join(s.root, svc.module, "cmd", svc.name)
 		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-			return fmt.Errorf("the service %s cannot be built: %s is missing", svc.name, dir)
+			return fmt.Errorf("the program %s cannot be built: %s is missing", svc.name, dir)
 		}
 	}
 	return nil
@@ -61,7 +74,7 @@ func (s *stack) build(ctx context.Context) error {
 	if s.options.Bin != "" {
 		return nil
 	}
-	for _, svc := range services {
+	for _, svc := range s.programs() {
 		begun := time.Now()
 		err := s.group.Run(ctx, supervise.Spec{
 			Name:   "the build of " + svc.name,
@@ -88,7 +101,7 @@ func (s *stack) migrate(ctx context.Context) error {
 			return s.group.Run(ctx, supervise.Spec{
 				Name:   "the migration of " + svc.name,
 				Path:   s.program(svc),
-				Args:   []string{"migrate"},
+				Args:   []string{"migrate", "up"},
 				Env:    s.serviceEnv(svc),
 				Dir:    s.data,
 				Output: s.lines(svc.name),
@@ -131,6 +144,18 @@ func (s *stack) serve(ctx context.Context) error {
 	return nil
 }
 
+// seed lets the command line put demo stock into an inventory that has none.
+func (s *stack) seed(ctx context.Context) error {
+	return s.group.Run(ctx, supervise.Spec{
+		Name:   "the seed",
+		Path:   s.program(cli),
+		Args:   []string{"seed"},
+		Env:    append(slices.Clone(s.options.Environ), "INVENTORY_URL="+s.ports.url("INVENTORY")),
+		Dir:    s.data,
+		Output: s.lines("seed"),
+	})
+}
+
 // serviceEnv is the configuration contract of all services. It starts from devstack's own environment
 // (PATH, HOME, proxies, telemetry) without what would configure a service by accident.
 func (s *stack) serviceEnv(svc service) []string {
@@ -144,6 +169,12 @@ func (s *stack) serviceEnv(svc service) []string {
 	}
 	if environ["LOG_LEVEL"] == "" {
 		environ["LOG_LEVEL"] = "info"
+	}
+	if environ["OTEL_EXPORTER_OTLP_ENDPOINT"] == "" && environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] == "" {
+		environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = s.ports.url("OTLP")
+		if environ["OTEL_BSP_SCHEDULE_DELAY"] == "" {
+			environ["OTEL_BSP_SCHEDULE_DELAY"] = "500" // ms: who looks at a trace has just made it.
+		}
 	}
 	environ["LOG_FORMAT"] = "text"
 	environ["NATS_URL"] = s.natsURL()
@@ -179,4 +210,24 @@ func settingsFor(process string, environ []string) map[string]string {
 		}
 	}
 	return found
+}
+
+// answers returns a check that the URL is answered with 200.
+func answers(url string) func(context.Context) error {
+	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	return func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = response.Body.Close() }()
+		if response.StatusCode != http.StatusOK {
+			return fmt.Errorf("%s answers %s", url, response.Status)
+		}
+		return nil
+	}
 }

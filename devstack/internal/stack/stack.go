@@ -11,8 +11,9 @@
 //	  "pid": 4711,
 //	  "root": "/home/me/orderflow",
 //	  "data": "/home/me/.cache/orderflow/devstack/orderflow-1a2b3c4d",
+//	  "traces": "/home/me/.cache/orderflow/devstack/orderflow-1a2b3c4d/traces",
 //	  "urls": {"orders": "http://127.0.0.1:8080", …, "ui": …, "temporal_http": …, "temporal_metrics": …,
-//	           "nats_monitor": …},
+//	           "nats_monitor": …, "otlp": "http://127.0.0.1:4317"},
 //	  "ops_urls": {"orders": "http://127.0.0.1:9080", …, "orchestrator": "http://127.0.0.1:9084"},
 //	  "databases": {"orders": "postgres://orders:…@127.0.0.1:15432/orders?sslmode=disable", …},
 //	  "admin_dsn": "postgres://devstack:…@127.0.0.1:15432/postgres?sslmode=disable",
@@ -225,7 +226,7 @@ func (s *stack) choosePorts() (err error) {
 
 func (s *stack) start(ctx context.Context) error {
 	s.stage("data in %s", s.data)
-	steps := []func(context.Context) error{s.startPostgres, s.provision, s.startServers}
+	steps := []func(context.Context) error{s.receiveTraces, s.startPostgres, s.provision, s.startServers}
 	if !s.options.OnlyInfra {
 		steps = append(steps, s.build, s.migrate, s.serve)
 		if !s.options.NoSeed {
@@ -241,20 +242,6 @@ func (s *stack) start(ctx context.Context) error {
 	s.published = true
 	s.mu.Unlock()
 	return s.writeState()
-}
-
-func (s *stack) seed(ctx context.Context) error {
-	begun := time.Now()
-	seeded, err := seed(ctx, s.ports.url("INVENTORY"))
-	switch {
-	case err != nil:
-		return err
-	case seeded:
-		s.stage("demo stock seeded (%v)", since(begun))
-	default:
-		s.stage("inventory has stock already, nothing seeded")
-	}
-	return nil
 }
 
 // publish is called after every change of a process.

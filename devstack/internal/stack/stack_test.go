@@ -1,11 +1,8 @@
 package stack
 
 import (
-	"context"
 	"io"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -185,7 +182,7 @@ func TestAServiceGetsItsConfigurationAndNothingByAccident(t *testing.T) {
 		}},
 		ports: ports{
 			"ORDERS": 1001, "ORDERS_OPS": 1002, "ORCHESTRATOR": 1003, "ORCHESTRATOR_OPS": 1004,
-			"NATS": 1005, "TEMPORAL": 1006, "UI": 1007,
+			"NATS": 1005, "TEMPORAL": 1006, "UI": 1007, "OTLP": 1008,
 		},
 		secrets:   secrets{PayloadKeys: "dev:key"},
 		databases: map[string]string{"orders": "postgres://orders@here/orders"},
@@ -194,12 +191,30 @@ func TestAServiceGetsItsConfigurationAndNothingByAccident(t *testing.T) {
 		"PATH=/bin", "DATABASE_URL=postgres://orders@here/orders", "NATS_URL=nats://127.0.0.1:1005",
 		"TEMPORAL_ADDRESS=127.0.0.1:1006", "TEMPORAL_NAMESPACE=orderflow", "HTTP_ADDR=127.0.0.1:1001",
 		"OPS_ADDR=127.0.0.1:1002", "LOG_LEVEL=debug", "LOG_FORMAT=text", "PAYLOAD_KEYS=dev:key",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1008", "OTEL_BSP_SCHEDULE_DELAY=500",
 	}, s.serviceEnv(services[0]))
 	require.ElementsMatch(t, []string{
 		"PATH=/bin", "NATS_URL=nats://127.0.0.1:1005", "TEMPORAL_ADDRESS=127.0.0.1:1006",
 		"TEMPORAL_NAMESPACE=orderflow", "HTTP_ADDR=127.0.0.1:1003", "OPS_ADDR=127.0.0.1:1004",
 		"LOG_LEVEL=info", "LOG_FORMAT=text", "PAYLOAD_KEYS=dev:key", "CODEC_ORIGIN=http://127.0.0.1:1007",
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:1008", "OTEL_BSP_SCHEDULE_DELAY=500",
 	}, s.serviceEnv(services[4]))
+}
+
+func TestAUsersOwnCollectorGetsTheSpans(t *testing.T) {
+	t.Parallel()
+	for _, own := range []string{
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://here:4317", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://here:4317",
+	} {
+		s := &stack{options: Options{Environ: []string{own}}, ports: ports{"OTLP": 1008}}
+		var set []string
+		for _, variable := range s.serviceEnv(services[0]) {
+			if strings.HasPrefix(variable, "OTEL_") {
+				set = append(set, variable)
+			}
+		}
+		require.Equal(t, []string{own}, set)
+	}
 }
 
 func TestWhatIsMissingIsSaidBeforeAnythingStarts(t *testing.T) {
@@ -211,40 +226,8 @@ func TestWhatIsMissingIsSaidBeforeAnythingStarts(t *testing.T) {
 		require.NoDirExists(t, o.Data)
 		return err
 	}
-	require.ErrorContains(t, up(Options{}), "the service orders cannot be built: "+filepath.Join(root, "services/orders/cmd/orders")+" is missing")
+	require.ErrorContains(t, up(Options{}), "the program orders cannot be built: "+filepath.Join(root, "services/orders/cmd/orders")+" is missing")
 	require.ErrorContains(t, up(Options{Bin: root}), "the program "+filepath.Join(root, "orders")+" is missing")
 	require.ErrorContains(t, up(Options{OnlyInfra: true, State: "/nowhere/state.json"}), "the directory of the state file /nowhere/state.json is missing")
 	require.ErrorContains(t, up(Options{OnlyInfra: true, Environ: []string{"DATABASE_URL=dbname=x"}}), "DATABASE_URL must look like")
-}
-
-func TestOnlyAnEmptyInventoryIsSeeded(t *testing.T) {
-	t.Parallel()
-	var stored []string
-	inventory := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.Method + " " + r.URL.String() {
-		case "GET /v1/stock?limit=1":
-			if len(stored) == 0 {
-				_, _ = io.WriteString(w, `{"items":[]}`)
-				return
-			}
-			_, _ = io.WriteString(w, `{"items":[{"sku":"MUG"}]}`)
-		case "PUT /v1/stock":
-			body, _ := io.ReadAll(r.Body)
-			stored = append(stored, r.Header.Get("Content-Type"), string(body))
-		default:
-			http.Error(w, "unexpected", http.StatusTeapot)
-		}
-	}))
-	defer inventory.Close()
-	for _, want := range []bool{true, false} {
-		seeded, err := seed(context.Background(), inventory.URL)
-		require.NoError(t, err)
-		require.Equal(t, want, seeded)
-	}
-	require.Equal(t, []string{"text/csv", string(stock)}, stored)
-	require.True(t, strings.HasPrefix(string(stock), "sku,warehouse,on_hand\nCOFFEE-1KG,BER,100000\n"))
-
-	_, err := seed(context.Background(), inventory.URL+"/x")
-	require.ErrorContains(t, err, "418")
-	http.DefaultClient.CloseIdleConnections()
 }

@@ -18,8 +18,10 @@ type State struct {
 	PID     int    `json:"pid"`     // of devstack itself
 	Root    string `json:"root"`
 	Data    string `json:"data"`
+	// Traces is the directory of the spans that the stack has made, one export a line of OTLP/JSON.
+	Traces string `json:"traces"`
 	// URLs holds the base URL of each service's HTTP API by the service's name, and of "ui" (the Temporal
-	// UI), "temporal_http", "temporal_metrics" and "nats_monitor".
+	// UI), "temporal_http", "temporal_metrics", "nats_monitor" and "otlp" (the receiver of traces, gRPC).
 	URLs map[string]string `json:"urls"`
 	// OpsURLs holds the base URL of each service's ops endpoints (/livez, /readyz, /metrics).
 	OpsURLs map[string]string `json:"ops_urls"`
@@ -58,6 +60,7 @@ func (s *stack) state() State {
 		PID:         os.Getpid(),
 		Root:        s.root,
 		Data:        s.data,
+		Traces:      filepath.Join(s.data, tracesDir),
 		URLs:        map[string]string{},
 		OpsURLs:     map[string]string{},
 		Databases:   map[string]string{},
@@ -70,6 +73,7 @@ func (s *stack) state() State {
 	state.URLs["temporal_http"] = s.ports.url("TEMPORAL_HTTP")
 	state.URLs["temporal_metrics"] = s.ports.url("TEMPORAL_METRICS") + "/metrics"
 	state.URLs["nats_monitor"] = s.ports.url("NATS_MONITOR")
+	state.URLs["otlp"] = s.ports.url("OTLP")
 	if s.withUI() {
 		state.URLs["ui"] = s.ports.url("UI")
 	}

@@ -191,7 +191,11 @@ func settings() dynamicconfig.StaticClient {
 		dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
 		// A search attribute can be used in the moment it is registered, not a minute later.
 		dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
+		// Whether a version of a worker still has workflows is seen within seconds, not after three minutes.
+		dynamicconfig.VersionDrainageStatusVisibilityGracePeriod.Key(): 3 * time.Second,
+		dynamicconfig.VersionDrainageStatusRefreshInterval.Key():       3 * time.Second,
 		// The product relies on these; a changed default must not switch them off.
+		dynamicconfig.EnableDeploymentVersions.Key():                           true,
 		dynamicconfig.FrontendEnableUpdateWorkflowExecution.Key():              true,
 		dynamicconfig.FrontendEnableUpdateWorkflowExecutionAsyncAccepted.Key(): true,
 		// A developer's machine reports to nobody.

@@ -1,4 +1,5 @@
-// Command inventory is the inventory service: `inventory serve` runs it, `inventory migrate` prepares its database.
+// Command inventory is the inventory service: `inventory serve` runs it, `inventory migrate up`, `down` and `status`
+// look after the schema of its database.
 package main
 
 import (

@@ -44,7 +44,8 @@ func (c Config) Validate() error {
 
 // Commands is what the program can do.
 func Commands() map[string]service.Command {
-	return map[string]service.Command{"serve": service.With(Run), "migrate": service.With(Migrate)}
+	return service.WithMigrations(func(service.MigrateConfig) []postgres.Migrations { return Schema() },
+		map[string]service.Command{"serve": service.With(Run)})
 }
 
 // Schema is all that the service's database holds.
@@ -52,16 +53,12 @@ func Schema() []postgres.Migrations {
 	return []postgres.Migrations{outbox.Schema, idempotency.Schema, store.Migrations}
 }
 
-// Migrate brings the database up to date.
-func Migrate(ctx context.Context, log *slog.Logger, cfg service.MigrateConfig) error {
-	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, Schema()...)
-}
-
 const (
 	// maxActivities is twice the connections of the pool: more would only wait for one.
 	maxActivities = 32
 	expireEvery   = 30 * time.Second
 	purgeEvery    = time.Hour
+	measureEvery  = 15 * time.Second
 )
 
 // Run serves HTTP and activities, publishes events and expires reservations until ctx ends, then drains. It starts and
@@ -86,6 +83,7 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 		service.Every(expireEvery, log, "expiring reservations", func(ctx context.Context) error {
 			return expireAll(ctx, log, svc)
 		}),
+		service.Every(measureEvery, log, "counting reservations", svc.Measure),
 		service.Every(purgeEvery, log, "purging idempotency keys", func(ctx context.Context) error {
 			_, err := idempotency.Purge(ctx, p.Pool)
 			return err

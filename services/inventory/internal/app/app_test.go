@@ -205,18 +205,19 @@ func TestAHoldOutlastsTheLongestSagaByDefault(t *testing.T) { //nolint:parallelt
 }
 
 func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
+	const usage = "usage: inventory healthcheck | migrate down | migrate status | migrate up | serve | version"
 	for name, c := range map[string]struct {
 		args []string
 		env  map[string]string
 		code int
 		says string
 	}{
-		"no command":      {nil, nil, 2, "usage: inventory migrate | serve"},
-		"unknown command": {[]string{"server"}, nil, 2, "usage: inventory migrate | serve"},
+		"no command":      {nil, nil, 2, usage},
+		"unknown command": {[]string{"server"}, nil, 2, usage},
 		"no settings":     {[]string{"serve"}, map[string]string{"DATABASE_URL": ""}, 1, "DATABASE_URL"},
-		"bad settings":    {[]string{"migrate"}, map[string]string{"DATABASE_URL": "x", "LOG_FORMAT": "xml"}, 1, "xml"},
+		"bad settings":    {[]string{"migrate", "up"}, map[string]string{"DATABASE_URL": "x", "LOG_FORMAT": "xml"}, 1, "xml"},
 		"no database": {
-			[]string{"migrate"},
+			[]string{"migrate", "up"},
 			map[string]string{"DATABASE_URL": "postgres://nobody@" + freeAddr(t) + "/none"},
 			1,
 			"inventory: ",
@@ -234,11 +235,10 @@ func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
 }
 
 func TestMigratingAgainChangesNothing(t *testing.T) {
-	t.Parallel()
-	cfg := service.MigrateConfig{DatabaseURL: config.Secret(pgtest.DSN(t))}
-	var log strings.Builder
+	t.Setenv("DATABASE_URL", pgtest.DSN(t))
+	var log, problems strings.Builder
 	for range 2 {
-		require.NoError(t, app.Migrate(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), cfg))
+		require.Zero(t, service.Execute(t.Context(), "inventory", []string{"migrate", "up"}, app.Commands(), &log, &problems), &problems)
 	}
-	require.Equal(t, 1, strings.Count(log.String(), "set=inventory"))
+	require.Equal(t, 1, strings.Count(log.String(), "00001_stock.sql"))
 }

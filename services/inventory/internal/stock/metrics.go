@@ -5,6 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	reservations *prometheus.CounterVec
 	imported     prometheus.Counter
+	held         prometheus.Gauge
 }
 
 // The outcomes that are counted beside the states.
@@ -20,12 +21,16 @@ func newMetrics(reg prometheus.Registerer) metrics {
 			Name: "inventory_imported_lines_total",
 			Help: "Lines of stock taken over by imports.",
 		}),
+		held: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "inventory_reservations_held",
+			Help: "Reservations that are held now. Each replica counts them all.",
+		}),
 	}
 	for _, s := range States {
 		m.reservations.WithLabelValues(string(s))
 	}
 	m.reservations.WithLabelValues(outcomeOutOfStock)
-	reg.MustRegister(m.reservations, m.imported)
+	reg.MustRegister(m.reservations, m.imported, m.held)
 	return m
 }
 

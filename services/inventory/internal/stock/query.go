@@ -162,3 +162,13 @@ func (s *Service) complete(ctx context.Context, q *db.Queries, rows []db.Reserva
 	}
 	return reservations, nil
 }
+
+// Measure counts the reservations that are held now.
+func (s *Service) Measure(ctx context.Context) error {
+	held, err := db.New(s.pool).CountHeld(ctx)
+	if err != nil {
+		return postgres.Interpret(err)
+	}
+	s.metrics.held.Set(float64(held))
+	return nil
+}

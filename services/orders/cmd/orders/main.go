@@ -1,4 +1,5 @@
-// Command orders is the orders service: `orders serve` runs it, `orders migrate` prepares its database.
+// Command orders is the orders service: `orders serve` runs it, `orders migrate up`, `down` and `status`
+// look after the schema of its database.
 package main
 
 import (

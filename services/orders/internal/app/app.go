@@ -27,17 +27,13 @@ import (
 
 // Commands is what the program can do.
 func Commands() map[string]service.Command {
-	return map[string]service.Command{"serve": service.With(Run), "migrate": service.With(Migrate)}
+	return service.WithMigrations(func(service.MigrateConfig) []postgres.Migrations { return Schemas() },
+		map[string]service.Command{"serve": service.With(Run)})
 }
 
 // Schemas is all that the service's database holds.
 func Schemas() []postgres.Migrations {
 	return []postgres.Migrations{outbox.Schema, idempotency.Schema, store.Migrations}
-}
-
-// Migrate brings the database up to date.
-func Migrate(ctx context.Context, log *slog.Logger, cfg service.MigrateConfig) error {
-	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, Schemas()...)
 }
 
 // watchdog says how often orders are looked for that have heard nothing of their saga, and for how long they may not.
@@ -78,6 +74,7 @@ func run(ctx context.Context, log *slog.Logger, cfg service.Config, watch watchd
 			_, err := idempotency.Purge(ctx, p.Pool)
 			return err
 		}),
+		service.Every(15*time.Second, log, "counting open orders", svc.Measure),
 		service.Every(watch.every, log, "announcing orders again", func(ctx context.Context) error {
 			announced, err := svc.AnnounceAgain(ctx, watch.silence)
 			if len(announced) > 0 {

@@ -252,14 +252,14 @@ func TestMigrateAndWrongUseOfTheProgram(t *testing.T) {
 	t.Setenv("DATABASE_URL", dsn)
 	var out, problems bytes.Buffer
 	for range 2 {
-		require.Zero(t, execute(t, []string{"migrate"}, &out, &problems), problems.String())
+		require.Zero(t, execute(t, []string{"migrate", "up"}, &out, &problems), problems.String())
 	}
 	require.Contains(t, out.String(), "migrated")
 
 	for _, args := range [][]string{nil, {"dance"}, {"serve", "now"}} {
 		problems.Reset()
 		require.Equal(t, 2, execute(t, args, &out, &problems))
-		require.Equal(t, "usage: orders migrate | serve\n", problems.String())
+		require.Equal(t, "usage: orders healthcheck | migrate down | migrate status | migrate up | serve | version\n", problems.String())
 	}
 
 	problems.Reset()

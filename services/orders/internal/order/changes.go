@@ -173,7 +173,7 @@ func (s *Service) settle(ctx context.Context, orderID string, to settlement) err
 	if settled != nil {
 		s.published()
 		s.endings.Settled(settled.ID)
-		s.metrics.settled(*settled)
+		s.metrics.settled(ctx, *settled)
 	}
 	return nil
 }

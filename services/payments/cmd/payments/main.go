@@ -1,4 +1,5 @@
-// Command payments is the payments service: `payments serve` runs it, `payments migrate` prepares its database.
+// Command payments is the payments service: `payments serve` runs it, `payments migrate up`, `down` and `status`
+// look after the schema of its database.
 package main
 
 import (

@@ -27,7 +27,8 @@ import (
 
 // Commands is what the program can do.
 func Commands() map[string]service.Command {
-	return map[string]service.Command{"serve": service.With(Run), "migrate": service.With(Migrate)}
+	return service.WithMigrations(func(cfg MigrateConfig) []postgres.Migrations { return Schemas(cfg.Gateway) },
+		map[string]service.Command{"serve": service.With(Run)})
 }
 
 const (
@@ -36,12 +37,8 @@ const (
 	resumeEvery   = 10 * time.Second
 )
 
-// Migrate brings the database up to date. The sandbox's books come with it where the sandbox is the provider.
-func Migrate(ctx context.Context, log *slog.Logger, cfg MigrateConfig) error {
-	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, Schemas(cfg.Gateway)...)
-}
-
-// Schemas is all that the service's database holds with the given payment provider.
+// Schemas is all that the service's database holds with the given payment provider. The sandbox's books come with it
+// where the sandbox is the provider.
 func Schemas(provider string) []postgres.Migrations {
 	sets := []postgres.Migrations{outbox.Schema, store.Migrations}
 	if provider == GatewaySandbox {

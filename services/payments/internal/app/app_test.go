@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -229,18 +228,19 @@ func TestSettingsNameEveryMistakeAndNoSecret(t *testing.T) {
 }
 
 func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
+	const usage = "usage: payments healthcheck | migrate down | migrate status | migrate up | serve | version"
 	for name, c := range map[string]struct {
 		args []string
 		env  map[string]string
 		code int
 		says string
 	}{
-		"no command":      {nil, nil, 2, "usage: payments migrate | serve"},
-		"unknown command": {[]string{"server"}, nil, 2, "usage: payments migrate | serve"},
-		"two commands":    {[]string{"serve", "migrate"}, nil, 2, "usage: payments migrate | serve"},
+		"no command":      {nil, nil, 2, usage},
+		"unknown command": {[]string{"server"}, nil, 2, usage},
+		"two commands":    {[]string{"serve", "migrate", "up"}, nil, 2, usage},
 		"no settings":     {[]string{"serve"}, map[string]string{"DATABASE_URL": ""}, 1, "DATABASE_URL"},
 		"no database": {
-			[]string{"migrate"}, map[string]string{"DATABASE_URL": "postgres://nobody@" + freeAddr(t) + "/none"}, 1, "payments:",
+			[]string{"migrate", "up"}, map[string]string{"DATABASE_URL": "postgres://nobody@" + freeAddr(t) + "/none"}, 1, "payments:",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -255,15 +255,20 @@ func TestTheProgramSaysInOneSentenceWhyItCannotRun(t *testing.T) {
 }
 
 func TestMigratingAgainChangesNothing(t *testing.T) {
-	t.Parallel()
-	cfg := app.MigrateConfig{
-		MigrateConfig: service.MigrateConfig{DatabaseURL: config.Secret(pgtest.DSN(t))}, Gateway: app.GatewaySandbox,
-	}
-	var log bytes.Buffer
+	t.Setenv("DATABASE_URL", pgtest.DSN(t))
+	var log, problems strings.Builder
 	for range 2 {
-		require.NoError(t, app.Migrate(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), cfg))
+		require.Zero(t, service.Execute(t.Context(), "payments", []string{"migrate", "up"}, app.Commands(), &log, &problems), &problems)
 	}
-	require.Equal(t, 1, strings.Count(log.String(), "set=payments version=1 "))
-	require.Equal(t, 1, strings.Count(log.String(), "set=payments version=2 "))
-	require.Equal(t, 1, strings.Count(log.String(), "set=sandbox version=1 "))
+	for _, line := range []string{"00001_payments.sql", "00002_pending_refunds.sql", "00001_sandbox.sql"} {
+		require.Equal(t, 1, strings.Count(log.String(), line), log.String())
+	}
+}
+
+func TestTheSandboxsBooksAreMigratedOnlyWhereItIsTheProvider(t *testing.T) {
+	t.Setenv("DATABASE_URL", pgtest.DSN(t))
+	t.Setenv("GATEWAY", app.GatewayStripe)
+	var status, problems strings.Builder
+	require.Zero(t, service.Execute(t.Context(), "payments", []string{"migrate", "status"}, app.Commands(), &status, &problems), &problems)
+	require.NotContains(t, status.String(), "00001_sandbox.sql")
 }

@@ -43,7 +43,7 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// MigrateConfig is what `payments migrate` needs: no keys and no other servers.
+// MigrateConfig is what `payments migrate …` needs: no keys and no other servers.
 type MigrateConfig struct {
 	service.MigrateConfig
 	Gateway string `env:"GATEWAY" envDefault:"sandbox"`

@@ -10,8 +10,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sony/gobreaker/v2"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orderflow/orderflow/pkg/errs"
+	"github.com/orderflow/orderflow/pkg/tracing"
 	"github.com/orderflow/orderflow/services/payments"
 	"github.com/orderflow/orderflow/services/payments/internal/payment"
 )
@@ -75,13 +77,19 @@ func healthy(err error) bool {
 	return err == nil || errors.Is(err, payment.ErrNoCharge) || errs.From(err).Kind == errs.Declined
 }
 
-func (g *Guarded) call(operation string, fn func() (payment.Charge, error)) (payment.Charge, error) {
+func (g *Guarded) call(
+	ctx context.Context, operation string, fn func(context.Context) (payment.Charge, error),
+) (payment.Charge, error) {
 	start := time.Now()
-	charge, err := g.breakers[operation].Execute(fn)
+	ctx, span := tracing.Begin(ctx, "payment provider "+operation, trace.WithSpanKind(trace.SpanKindClient))
+	defer span.End()
+	charge, err := g.breakers[operation].Execute(func() (payment.Charge, error) { return fn(ctx) })
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = payments.ErrProviderUnavailable.WithCause(err)
 	}
-	g.calls.WithLabelValues(operation, result(charge, err)).Observe(time.Since(start).Seconds())
+	res := result(charge, err)
+	tracing.Outcome(span, res, healthy(err))
+	g.calls.WithLabelValues(operation, res).Observe(time.Since(start).Seconds())
 	return charge, err
 }
 
@@ -102,26 +110,36 @@ func result(charge payment.Charge, err error) string {
 
 // Authorize is payment.Gateway's.
 func (g *Guarded) Authorize(ctx context.Context, call payment.AuthorizeCall) (payment.Charge, error) {
-	return g.call("authorize", func() (payment.Charge, error) { return g.next.Authorize(ctx, call) })
+	return g.call(ctx, "authorize", func(ctx context.Context) (payment.Charge, error) {
+		return g.next.Authorize(ctx, call)
+	})
 }
 
 // Capture is payment.Gateway's.
 func (g *Guarded) Capture(ctx context.Context, ref payment.ChargeRef) (payment.Charge, error) {
-	return g.call("capture", func() (payment.Charge, error) { return g.next.Capture(ctx, ref) })
+	return g.call(ctx, "capture", func(ctx context.Context) (payment.Charge, error) {
+		return g.next.Capture(ctx, ref)
+	})
 }
 
 // Void is payment.Gateway's.
 func (g *Guarded) Void(ctx context.Context, ref payment.ChargeRef) (payment.Charge, error) {
-	return g.call("void", func() (payment.Charge, error) { return g.next.Void(ctx, ref) })
+	return g.call(ctx, "void", func(ctx context.Context) (payment.Charge, error) {
+		return g.next.Void(ctx, ref)
+	})
 }
 
 // Refund is payment.Gateway's.
 func (g *Guarded) Refund(ctx context.Context, call payment.RefundCall) error {
-	_, err := g.call("refund", func() (payment.Charge, error) { return payment.Charge{}, g.next.Refund(ctx, call) })
+	_, err := g.call(ctx, "refund", func(ctx context.Context) (payment.Charge, error) {
+		return payment.Charge{}, g.next.Refund(ctx, call)
+	})
 	return err
 }
 
 // Find is payment.Gateway's.
 func (g *Guarded) Find(ctx context.Context, ref payment.ChargeRef) (payment.Charge, error) {
-	return g.call("find", func() (payment.Charge, error) { return g.next.Find(ctx, ref) })
+	return g.call(ctx, "find", func(ctx context.Context) (payment.Charge, error) {
+		return g.next.Find(ctx, ref)
+	})
 }

@@ -42,6 +42,7 @@ type Service struct {
 	Config
 
 	states *prometheus.CounterVec
+	moved  *prometheus.CounterVec
 }
 
 // NewService returns a Service.
@@ -58,8 +59,11 @@ func NewService(c Config) *Service {
 	s := &Service{Config: c, states: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "payments_states_total",
 		Help: "How often a payment came into a state that is told to others; a refund of a part counts each time.",
-	}, []string{"state"})}
-	c.Registry.MustRegister(s.states)
+	}, []string{"state"}), moved: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "payments_amount_total",
+		Help: "Money authorized, captured and refunded, in minor units of its currency.",
+	}, []string{"operation", "currency"})}
+	c.Registry.MustRegister(s.states, s.moved)
 	for _, state := range States() {
 		s.states.WithLabelValues(string(state))
 	}
@@ -96,14 +100,38 @@ func (s *Service) announce(ctx context.Context, fn func(ctx context.Context, tx 
 	for _, state := range done.became {
 		s.states.WithLabelValues(string(state)).Inc()
 	}
+	for _, m := range done.moved {
+		s.moved.WithLabelValues(m.operation, m.currency).Add(float64(m.amount))
+	}
 	return nil
 }
 
-// unit is a transaction, and the states that payments come into if it is committed.
+// unit is a transaction, and what is counted if it is committed: the states that payments come into, and money that
+// moves.
 type unit struct {
 	pgx.Tx
 
 	became []State
+	moved  []movement
+}
+
+type movement struct {
+	operation, currency string
+	amount              int64
+}
+
+// count notes the money that moves when a payment changes.
+func (u *unit) count(before, after Payment) {
+	moved := func(operation string, amount int64) {
+		if amount > 0 {
+			u.moved = append(u.moved, movement{operation, after.Amount.Currency, amount})
+		}
+	}
+	if after.State == Authorized && before.State != Authorized {
+		moved("authorize", after.Amount.Amount)
+	}
+	moved("capture", after.Captured-before.Captured)
+	moved("refund", after.Refunded-before.Refunded)
 }
 
 // record runs a transaction that comes after a call to the provider. The context of fn is not that of a caller who may
@@ -161,6 +189,7 @@ func (s *Service) save(
 	if err := q.UpdatePayment(ctx, after.update(now)); err != nil {
 		return fmt.Errorf("update payment %s: %w", after.ID, err)
 	}
+	tx.count(before, after)
 	return s.publish(ctx, tx, after, now, event)
 }
 

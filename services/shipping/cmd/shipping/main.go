@@ -1,4 +1,5 @@
-// Command shipping is the shipping service: `shipping serve` runs it, `shipping migrate` prepares its database.
+// Command shipping is the shipping service: `shipping serve` runs it, `shipping migrate up`, `down` and `status`
+// look after the schema of its database.
 package main
 
 import (

@@ -24,17 +24,13 @@ import (
 
 // Commands is what the program can do.
 func Commands() map[string]service.Command {
-	return map[string]service.Command{"serve": service.With(Run), "migrate": service.With(Migrate)}
+	return service.WithMigrations(func(service.MigrateConfig) []postgres.Migrations { return Schema() },
+		map[string]service.Command{"serve": service.With(Run)})
 }
 
 // Schema is all that the service's database holds. The sandbox's books are in it, in a schema of their own.
 func Schema() []postgres.Migrations {
 	return []postgres.Migrations{outbox.Schema, idempotency.Schema, store.Migrations, sandbox.Schema}
-}
-
-// Migrate brings the database up to date.
-func Migrate(ctx context.Context, log *slog.Logger, cfg service.MigrateConfig) error {
-	return postgres.Migrate(ctx, cfg.DatabaseURL.Reveal(), log, Schema()...)
 }
 
 // What the service waits, besides what Config says.

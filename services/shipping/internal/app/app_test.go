@@ -189,7 +189,7 @@ func TestConfigurationNamesEveryMistake(t *testing.T) {
 func TestMigrateMayRunAgain(t *testing.T) {
 	t.Setenv("DATABASE_URL", pgtest.DSN(t))
 	for range 2 {
-		require.Zero(t, execute(t, "migrate", io.Discard))
+		require.Zero(t, execute(t, io.Discard, "migrate", "up"))
 	}
 }
 
@@ -198,13 +198,13 @@ func TestServeWithoutSettingsNamesThem(t *testing.T) {
 	t.Setenv("NATS_URL", "")
 	t.Setenv("PAYLOAD_KEYS", "")
 	var problems strings.Builder
-	require.Equal(t, 1, execute(t, "serve", &problems))
+	require.Equal(t, 1, execute(t, &problems, "serve"))
 	for _, name := range []string{"DATABASE_URL", "NATS_URL", "PAYLOAD_KEYS"} {
 		require.Contains(t, problems.String(), name)
 	}
 }
 
-func execute(t *testing.T, command string, problems io.Writer) int {
+func execute(t *testing.T, problems io.Writer, args ...string) int {
 	t.Helper()
-	return service.Execute(t.Context(), "shipping", []string{command}, app.Commands(), io.Discard, problems)
+	return service.Execute(t.Context(), "shipping", args, app.Commands(), io.Discard, problems)
 }

@@ -10,8 +10,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/sony/gobreaker/v2"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orderflow/orderflow/pkg/errs"
+	"github.com/orderflow/orderflow/pkg/tracing"
 	"github.com/orderflow/orderflow/services/shipping"
 	"github.com/orderflow/orderflow/services/shipping/internal/shipment"
 )
@@ -111,6 +113,8 @@ func guarded[T any](
 	ctx context.Context, g *Guard, call string, late *errs.Error, fn func(context.Context) (T, error),
 ) (T, error) {
 	begun := time.Now()
+	ctx, span := tracing.Begin(ctx, "carrier "+call, trace.WithSpanKind(trace.SpanKindClient))
+	defer span.End()
 	var result T
 	_, err := g.breaker.Execute(func() (_ struct{}, err error) {
 		ctx, cancel := context.WithTimeout(ctx, g.timeout)
@@ -123,6 +127,7 @@ func guarded[T any](
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = shipping.ErrCarrierUnavailable.WithCause(err)
 	}
+	tracing.Outcome(span, outcome(err), err == nil || !isOutage(err))
 	g.seconds.WithLabelValues(call, outcome(err)).Observe(time.Since(begun).Seconds())
 	if err != nil {
 		var zero T

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	stripe "github.com/stripe/stripe-go/v85"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/orderflow/orderflow/pkg/errs"
 	"github.com/orderflow/orderflow/services/payments"
@@ -40,13 +43,22 @@ func New(apiKey, url string) *Gateway {
 	backend := stripe.GetBackendWithConfig(stripe.APIBackend, &stripe.BackendConfig{
 		URL: stripe.String(url),
 		// Calls are bounded by their context.
-		HTTPClient: &http.Client{Transport: transport},
+		HTTPClient: &http.Client{Transport: traced(transport)},
 		// Whoever calls us looks up and tries again, and counts failures; doing so here as well would multiply both.
 		MaxNetworkRetries: stripe.Int64(0),
 		EnableTelemetry:   stripe.Bool(false),
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull},
 	})
 	return &Gateway{client: stripe.NewClient(apiKey, stripe.WithBackends(&stripe.Backends{API: backend}))}
+}
+
+// traced makes each call a span of the trace that it is for. Stripe is not told of the trace.
+func traced(next http.RoundTripper) http.RoundTripper {
+	return otelhttp.NewTransport(next,
+		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator()),
+		otelhttp.WithFilter(func(r *http.Request) bool {
+			return trace.SpanContextFromContext(r.Context()).IsValid()
+		}))
 }
 
 // attemptKey is what Stripe knows one attempt by. It answers a repeated key with the failure that it remembers, so an
