@@ -9,7 +9,8 @@ export GOWORK := off
 ROOT     := $(CURDIR)
 BUILD    := $(ROOT)/.build
 SERVICES := services/orders services/payments services/inventory services/shipping
-MODULES  := pkg $(SERVICES) orchestrator devstack e2e
+MODULES  := pkg $(SERVICES) orchestrator devstack e2e tools/compat
+POLICY   := deploy/k8s/policy
 APIS     := $(SERVICES) orchestrator
 TOOL     := go tool -modfile=$(ROOT)/tools/go.mod
 LINTER   := go tool -modfile=$(ROOT)/tools/lint/go.mod golangci-lint
@@ -19,7 +20,7 @@ CLI      := $(BUILD)/orderflow
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 ##@ Run
 
@@ -30,6 +31,10 @@ run: $(DEVSTACK) ## start the whole platform on this machine; Ctrl-C stops it, i
 .PHONY: demo
 demo: $(DEVSTACK) $(CLI) ## place orders that show each ending, on the running stack or on one of its own
 	@exec $(DEVSTACK) exec -- $(CLI) demo
+
+.PHONY: trace
+trace: $(DEVSTACK) ## print where an order's time went, and its spans: make trace ORDER=<id>
+	@exec $(DEVSTACK) trace $(ORDER)
 
 .PHONY: audit
 audit: $(CLI) ## compare the books of all services on the running stack
@@ -65,6 +70,13 @@ test: $(DEVSTACK) $(CLI) ## run every test, from unit to end-to-end
 test-unit: ## run the tests of each package by itself, with the real PostgreSQL and NATS but without the whole stack
 	@for m in $(filter-out e2e devstack,$(MODULES)); do echo "== $$m"; (cd $$m && $(GOTEST) ./...); done
 
+# Apart from `test`, because Docker's libraries take a minute to compile and nothing else needs them.
+.PHONY: e2e-compose
+e2e-compose: ## run the end-to-end tests on the images and docker-compose.yml; needs Docker
+	@docker version >/dev/null 2>&1 || { echo "make e2e-compose needs a running Docker, and there is none: try docker version."; exit 1; }
+	@$(MAKE) --no-print-directory images
+	@cd e2e && ORDERFLOW_VERSION=$(VERSION) $(GOTEST) -tags compose ./...
+
 .PHONY: fuzz
 fuzz: ## fuzz every decoder of client input for ten seconds each
 	@for m in $(MODULES); do (cd $$m && for p in $$(go list ./...); do \
@@ -73,8 +85,57 @@ fuzz: ## fuzz every decoder of client input for ten seconds each
 
 .PHONY: lint
 lint: ## check style, import rules and workflow determinism
-	@for m in $(MODULES); do echo "lint $$m"; (cd $$m && $(LINTER) run --config $(ROOT)/.golangci.yml ./...); done
+	@for m in $(MODULES) $(POLICY); do echo "lint $$m"; (cd $$m && $(LINTER) run --config $(ROOT)/.golangci.yml ./...); done
+	@echo "lint e2e, compose"; cd e2e && $(LINTER) run --config $(ROOT)/.golangci.yml --build-tags compose ./...
 	@cd orchestrator && $(TOOL) workflowcheck ./internal/saga/...
+
+##@ Ship
+
+# What images are tagged with, and what the programs in them say they are.
+VERSION ?= dev
+COMMIT  ?= $(shell git rev-parse HEAD)$(if $(shell git status --porcelain 2>/dev/null),-dirty)
+# The most that an image of ours may weigh, in bytes. In that of payments, the types of stripe-go alone weigh 8 MB.
+IMAGE_LIMIT = 40000000
+image-payments: IMAGE_LIMIT = 49000000
+
+SERVICE_IMAGES := $(SERVICES:services/%=image-%)
+IMAGES         := $(SERVICE_IMAGES) image-orchestrator image-orderflow
+
+.PHONY: images
+images: $(IMAGES) image-gateway ## build the container images, or one by `make image-payments`; VERSION=… tags them
+
+.PHONY: $(IMAGES) image-gateway
+$(SERVICE_IMAGES): image-%:
+	@$(call image,$*,services/$*)
+image-orchestrator:
+	@$(call image,orchestrator,orchestrator)
+image-orderflow:
+	@$(call image,orderflow,orchestrator,--target command)
+image-gateway:
+	@DOCKER_BUILDKIT=1 docker build -t orderflow/gateway:$(VERSION) deploy/compose/gateway
+
+# image builds the image of a program: its name, its module, other flags.
+define image
+	DOCKER_BUILDKIT=1 docker build -t orderflow/$(1):$(VERSION) $(3) --build-arg PROGRAM=$(1) --build-arg MODULE=$(2) \
+		--build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) . && \
+	size=$$(docker image inspect -f '{{.Size}}' orderflow/$(1):$(VERSION)) && echo "orderflow/$(1): $$size bytes" && \
+	if [ "$$size" -gt $(IMAGE_LIMIT) ]; then echo "that is more than $(IMAGE_LIMIT) bytes"; exit 1; fi
+endef
+
+# What a contract's golden files say is true if its tests pass, so these run first.
+.PHONY: compat
+compat: BASE ?= $(shell cat RELEASE)
+compat: ## compare the contracts with the last release's, or BASE's: what would break, and for whom
+	@for s in $(SERVICES); do (cd $$s && go test .); done
+	@cd orchestrator && go test -run StayAsTheyAre ./internal/saga
+	@mkdir -p $(BUILD)
+	@cd tools/compat && go build -o $(BUILD)/compat .
+	@$(BUILD)/compat -base '$(BASE)'
+
+# Apart from `test`: it reads files that Go's cache of test results does not know of.
+.PHONY: k8s-validate
+k8s-validate: ## hold the Kubernetes manifests against their schemas, the rules of the house and the code
+	@cd $(POLICY) && go test -count=1 ./...
 
 ##@ Generate
 
@@ -93,7 +154,7 @@ generate-check: generate ## fail if a generated file is not what `make generate`
 
 .PHONY: tidy
 tidy: ## tidy every module
-	@for m in $(MODULES) tools tools/lint; do (cd $$m && go mod tidy); done
+	@for m in $(MODULES) $(POLICY) tools tools/lint tools/k8s; do (cd $$m && go mod tidy); done
 
 .PHONY: clean
 clean: ## remove what was built, and the local stack's data

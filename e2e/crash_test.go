@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -12,9 +11,19 @@ import (
 	orders "github.com/orderflow/orderflow/services/orders/client"
 )
 
-// TestAHundredOrdersSurviveTheDeathOfEveryProcess is not parallel: nobody else should be disturbed by the deaths.
-func TestAHundredOrdersSurviveTheDeathOfEveryProcess(t *testing.T) { //nolint:paralleltest // See above.
-	const n = 100
+// TestAHundredOrdersSurviveTheDeathOfEveryPart is not parallel: nobody else should be disturbed by the deaths.
+func TestAHundredOrdersSurviveTheDeathOfEveryPart(t *testing.T) { //nolint:paralleltest // See above.
+	survive(t, 100, func() {
+		for _, victim := range mortals {
+			platform.kill(t, victim)
+		}
+	})
+}
+
+// survive places n orders of every kind, spread over the time in which something bad is done, and wants each to come to
+// its honest end.
+func survive(t *testing.T, n int, bad func()) {
+	t.Helper()
 	c := ordersClient(t, platform)
 	kinds := []orders.NewOrder{
 		newOrder("pm_card_visa", berlin),
@@ -28,14 +37,13 @@ func TestAHundredOrdersSurviveTheDeathOfEveryProcess(t *testing.T) { //nolint:pa
 		newOrder("pm_sandbox_captureTimeout", berlin),
 		newOrder("pm_card_visa", bookingLost),
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 
 	ids := make([]string, n)
 	var clients sync.WaitGroup
 	for i := range n {
 		clients.Go(func() {
-			// Spread over the time in which processes die.
 			select {
 			case <-time.After(time.Duration(i) * 150 * time.Millisecond):
 			case <-ctx.Done():
@@ -47,11 +55,7 @@ func TestAHundredOrdersSurviveTheDeathOfEveryProcess(t *testing.T) { //nolint:pa
 			ids[i] = id
 		})
 	}
-	for _, victim := range []string{
-		"shipping", "payments", "inventory", "orchestrator", "temporal", "orders", "nats", "temporal", "payments",
-	} {
-		platform.kill(t, victim)
-	}
+	bad()
 	clients.Wait()
 	require.False(t, t.Failed())
 
@@ -63,21 +67,4 @@ func TestAHundredOrdersSurviveTheDeathOfEveryProcess(t *testing.T) { //nolint:pa
 	require.NotZero(t, statuses[orders.OrderStatusConfirmed])
 	require.NotZero(t, statuses[orders.OrderStatusFailed])
 	t.Log(platform.audit(t))
-}
-
-func TestAStoppedStackLeavesNothingBehindAndStillKnowsItsOrders(t *testing.T) {
-	t.Parallel()
-	data := filepath.Join(filepath.Dir(programs), "restarted")
-	s, err := startStack(data)
-	require.NoError(t, err)
-	c := ordersClient(t, s)
-	id, err := place(t.Context(), c, newOrder("pm_card_visa", berlin))
-	require.NoError(t, err)
-	before := end(t, c, id, time.Minute)
-	require.NoError(t, s.stop())
-
-	s, err = startStack(data)
-	require.NoError(t, err)
-	require.Equal(t, before, end(t, ordersClient(t, s), id, time.Second))
-	require.NoError(t, s.stop())
 }

@@ -1,5 +1,5 @@
-// Command orchestrator runs the order saga and answers operators: `orchestrator serve` runs it, `orchestrator migrate`
-// prepares its Temporal namespace.
+// Command orchestrator runs the order saga and answers operators: `orchestrator serve` runs it, `orchestrator migrate
+// up` prepares its Temporal namespace.
 package main
 
 import (

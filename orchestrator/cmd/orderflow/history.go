@@ -24,7 +24,7 @@ func writeHistory(ctx context.Context, orderID, payloadKeys string, out io.Write
 	if err != nil {
 		return fmt.Errorf("PAYLOAD_KEYS: %w", err)
 	}
-	c, err := temporalclient.Dial(slog.New(slog.DiscardHandler), keys)
+	c, err := temporalclient.Dial(slog.New(slog.DiscardHandler), keys, nil)
 	if err != nil {
 		return err
 	}

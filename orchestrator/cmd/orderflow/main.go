@@ -23,10 +23,12 @@ const usage = `usage: orderflow COMMAND [flags]
 
   demo     places orders that show each ending, and tells their stories
   audit    compares the books of all services; exits with 1 if something is wrong
+  seed     puts demo stock into an inventory that has none
   history  writes the history of an order's saga as JSON, its payloads opened, to look at or to replay
+  replay   replays sagas from Temporal against the code of this program; exits with 1 if it cannot go on with one
 
 The services are found by ORDERS_URL, PAYMENTS_URL, INVENTORY_URL and SHIPPING_URL; the defaults are those of make run.
-history needs TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and PAYLOAD_KEYS instead.
+history and replay need TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and PAYLOAD_KEYS instead.
 `
 
 // urls are where the services are.
@@ -69,9 +71,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		patience := duration(flags, "patience", 15*time.Minute, "how long an order may take before it counts as stuck")
 		since := duration(flags, "since", 0, "check only orders placed in this last `time`; 0 means all")
 		command = func() error { return runAudit(ctx, at, *since, *patience, stdout) }
+	case "seed":
+		command = func() error { return seed(ctx, at.Inventory, stdout) }
 	case "history":
 		order := flags.String("order", "", "the order's `id`")
 		command = func() error { return writeHistory(ctx, *order, os.Getenv("PAYLOAD_KEYS"), stdout) }
+	case "replay":
+		query := flags.String("query", "", "replay only sagas that this `filter` of Temporal's lists selects")
+		command = func() error { return runReplay(ctx, *query, os.Getenv("PAYLOAD_KEYS"), stdout) }
 	default:
 		fmt.Fprintf(stderr, "orderflow: there is no command %q\n%s", args[0], usage)
 		return 2

@@ -8,13 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"time"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/operatorservice/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/orderflow/orderflow/orchestrator/internal/httpapi"
 	"github.com/orderflow/orderflow/orchestrator/internal/operations"
@@ -31,6 +31,7 @@ import (
 // Config is what the orchestrator reads from its environment.
 type Config struct {
 	service.EdgeConfig
+	VersionConfig
 	// CompensationAttempts is how often an undo is tried before it is parked for an operator.
 	CompensationAttempts int32 `env:"COMPENSATION_ATTEMPTS" envDefault:"10"`
 	// CodecOrigin is the web origin of the Temporal UI that may have payloads decrypted. Empty: none may. Until callers
@@ -40,7 +41,7 @@ type Config struct {
 
 // Validate implements config.Validator.
 func (c Config) Validate() error {
-	err := c.EdgeConfig.Validate()
+	err := errors.Join(c.EdgeConfig.Validate(), c.VersionConfig.Validate())
 	if c.CompensationAttempts < 1 {
 		err = errors.Join(err, errors.New("COMPENSATION_ATTEMPTS must be at least 1"))
 	}
@@ -49,7 +50,7 @@ func (c Config) Validate() error {
 
 // Commands is what the program can do.
 func Commands() map[string]service.Command {
-	return map[string]service.Command{"serve": service.With(Run), "migrate": service.With(Migrate)}
+	return map[string]service.Command{"serve": service.With(Run), "migrate up": service.With(Migrate)}
 }
 
 // Run runs the orchestrator until ctx ends, then drains.
@@ -61,27 +62,35 @@ func Run(ctx context.Context, log *slog.Logger, cfg Config) error {
 	defer edge.Close()
 
 	settings := saga.Settings{CompensationAttempts: cfg.CompensationAttempts}
-	sagas := edge.Worker(saga.TaskQueue, worker.Options{}, func(r worker.Registry) {
-		r.RegisterWorkflowWithOptions(settings.OrderSaga, workflow.RegisterOptions{Name: saga.WorkflowType})
+	sagas := edge.Worker(saga.TaskQueue, worker.Options{DeploymentOptions: cfg.deployment()}, func(r worker.Registry) {
+		settings.Register(r)
 	})
-	api, err := newAPI(edge, cfg.CodecOrigin) //nolint:contextcheck // Handlers have the context of their request.
+	ops := operations.New(edge.Temporal)
+	api, err := newAPI(edge, ops, cfg.CodecOrigin) //nolint:contextcheck // Handlers have the context of their request.
 	if err != nil {
 		return err
 	}
 	starts := starter.New(edge.Temporal, edge.Keys).Consumer()
 	starts.Metrics = eventbus.NewMetrics(edge.Registry)
-	return edge.Run(ctx, api, sagas, nil, nil, func(ctx context.Context) error {
-		return eventbus.Consume(ctx, edge.JetStream, log, starts)
-	})
+	open := operations.NewMetrics(edge.Registry)
+	return edge.Run(ctx, api, sagas, nil, nil,
+		func(ctx context.Context) error { return eventbus.Consume(ctx, edge.JetStream, log, starts) },
+		service.Every(measureEvery, log, "counting sagas", func(ctx context.Context) error {
+			return ops.Measure(ctx, open)
+		}),
+	)
 }
 
-func newAPI(edge *service.Edge, codecOrigin string) (http.Handler, error) {
+// measureEvery is how often Temporal is asked for the numbers of open sagas.
+const measureEvery = 15 * time.Second
+
+func newAPI(edge *service.Edge, ops *operations.Operations, codecOrigin string) (http.Handler, error) {
 	spec, err := httpapi.GetSpec()
 	if err != nil {
 		return nil, fmt.Errorf("orchestrator: openapi: %w", err)
 	}
 	e := httpserver.New(httpserver.Config{Spec: spec, Log: edge.Log, Registry: edge.Registry})
-	httpapi.RegisterHandlers(e, httpapi.NewStrictHandler(httpapi.NewServer(operations.New(edge.Temporal)), nil))
+	httpapi.RegisterHandlers(e, httpapi.NewStrictHandler(httpapi.NewServer(ops), nil))
 	if codecOrigin == "" {
 		return e, nil
 	}
@@ -134,7 +143,7 @@ func (c MigrateConfig) LogConfig() logging.Config { return c.Log }
 // Migrate prepares the Temporal namespace: it registers the search attribute that lists sagas by state. It is
 // repeatable.
 func Migrate(ctx context.Context, log *slog.Logger, _ MigrateConfig) error {
-	c, err := temporalclient.Dial(log, seal.Keyring{}) // It sends no payload, so it needs no key.
+	c, err := temporalclient.Dial(log, seal.Keyring{}, nil) // It sends no payload, so it needs no key.
 	if err != nil {
 		return err
 	}

@@ -250,11 +250,11 @@ func TestTheProgramSaysInOneSentenceWhyItCannotStart(t *testing.T) {
 		code      int
 		sentences []string
 	}{
-		"nothing to do":    {nil, nil, 2, []string{"usage: orchestrator migrate | serve"}},
-		"unknown command":  {[]string{"dance"}, nil, 2, []string{"usage: orchestrator migrate | serve"}},
+		"nothing to do":    {nil, nil, 2, []string{"usage: orchestrator healthcheck | migrate up | serve | version"}},
+		"unknown command":  {[]string{"dance"}, nil, 2, []string{"usage: orchestrator healthcheck | migrate up | serve | version"}},
 		"no settings":      {[]string{"serve"}, nil, 1, []string{"NATS_URL", "PAYLOAD_KEYS"}},
 		"no number":        {[]string{"serve"}, []string{"COMPENSATION_ATTEMPTS", "many"}, 1, []string{"CompensationAttempts"}},
-		"Temporal is away": {[]string{"migrate"}, nil, 1, []string{"register search attributes"}},
+		"Temporal is away": {[]string{"migrate", "up"}, nil, 1, []string{"register search attributes"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for i := 0; i < len(tc.env); i += 2 {

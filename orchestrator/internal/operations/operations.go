@@ -34,6 +34,8 @@ var (
 	ErrPending      = errs.New(errs.Unavailable, "decision_pending",
 		"The decision is taken, but not carried out yet. Ask again with the same Idempotency-Key.")
 	ErrTemporal = errs.New(errs.Unavailable, "temporal_unavailable", "The workflow engine cannot be reached.")
+	ErrSilent   = errs.New(errs.Unavailable, "saga_version_silent",
+		"No orchestrator of the version that the saga belongs to answers.")
 )
 
 // Summary is one saga in a list.
@@ -164,9 +166,13 @@ func stateOf(status enumspb.WorkflowExecutionStatus, attributes *commonpb.Search
 	}
 }
 
-// Get returns the saga of an order, or ErrSagaNotFound.
+// Get returns the saga of an order, ErrSagaNotFound, or ErrSilent where nobody runs the code that the saga ran under:
+// its version was stopped, before the saga ended or since.
 func (o *Operations) Get(ctx context.Context, orderID string) (Saga, error) {
 	answer, err := o.client.QueryWorkflow(ctx, saga.WorkflowID(orderID), "", saga.QueryProgress)
+	if isSilence(err) {
+		return Saga{}, ErrSilent.WithCause(err)
+	}
 	if err != nil {
 		return Saga{}, interpret(err)
 	}
@@ -231,6 +237,14 @@ func (o *Operations) Resolve(ctx context.Context, orderID, key string, d saga.De
 		}
 	}
 	return res, interpret(err)
+}
+
+// isSilence reports whether a query found no worker. Temporal refuses a query where it knows that the version has none,
+// and waits in vain before it knows.
+func isSilence(err error) bool {
+	_, refused := errors.AsType[*serviceerror.FailedPrecondition](err)
+	_, waited := errors.AsType[*serviceerror.DeadlineExceeded](err)
+	return refused || waited
 }
 
 func interpret(err error) error {

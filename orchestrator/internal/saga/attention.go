@@ -102,6 +102,7 @@ func (s *saga) park(ctx workflow.Context, failed []*task) {
 	s.parked = failed
 	for _, t := range failed {
 		s.last(t.name).State = StepParked
+		countParked(ctx, t.name, stepParked)
 	}
 	s.enter(ctx, NeedsAttention)
 	s.tellCustomer(ctx)
@@ -135,6 +136,7 @@ func (s *saga) decide(ctx workflow.Context, d *decision) {
 			return
 		}
 	}
+	countParked(ctx, t.name, stepResolved)
 	s.parked = slices.DeleteFunc(s.parked, func(p *task) bool { return p == t })
 }
 

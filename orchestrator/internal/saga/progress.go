@@ -82,6 +82,7 @@ func (s *saga) begin(ctx workflow.Context, name string) *Step {
 
 func (st *Step) end(ctx workflow.Context, err error) {
 	now := workflow.Now(ctx)
+	defer func() { measureStep(ctx, st) }()
 	st.EndedAt = &now
 	switch {
 	case err == nil:

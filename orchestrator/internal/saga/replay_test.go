@@ -6,7 +6,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/worker"
-	"go.temporal.io/sdk/workflow"
 
 	"github.com/orderflow/orderflow/orchestrator/internal/saga"
 )
@@ -23,7 +22,7 @@ func TestRecordedSagasReplay(t *testing.T) {
 			t.Parallel()
 			replayer := worker.NewWorkflowReplayer()
 			set := saga.Settings{CompensationAttempts: undoAttempts}
-			replayer.RegisterWorkflowWithOptions(set.OrderSaga, workflow.RegisterOptions{Name: saga.WorkflowType})
+			set.Register(replayer)
 			require.NoError(t, replayer.ReplayWorkflowHistoryFromJSONFile(nil, path))
 		})
 	}

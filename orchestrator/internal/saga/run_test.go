@@ -81,7 +81,7 @@ func goodOrder(lines int) orders.Order {
 func (r *run) execute() {
 	r.t.Helper()
 	set := saga.Settings{CompensationAttempts: undoAttempts}
-	r.env.RegisterWorkflowWithOptions(set.OrderSaga, workflow.RegisterOptions{Name: saga.WorkflowType})
+	set.Register(r.env)
 	r.env.ExecuteWorkflow(saga.WorkflowType, r.input)
 	require.True(r.t, r.env.IsWorkflowCompleted())
 	require.NoError(r.t, r.env.GetWorkflowError())

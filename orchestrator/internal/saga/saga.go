@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/orderflow/orderflow/pkg/contract"
@@ -60,6 +61,14 @@ type Settings struct {
 
 // errCancelled is the cause of an undo that somebody asked for.
 var errCancelled = errs.New(errs.Conflict, "cancelled_on_request", "The order was cancelled on request.")
+
+// Register tells a worker, or whoever replays histories, of the saga. Where workers have versions, a saga ends under
+// the one that it began under.
+func (set Settings) Register(r worker.WorkflowRegistry) {
+	r.RegisterWorkflowWithOptions(set.OrderSaga, workflow.RegisterOptions{
+		Name: WorkflowType, VersioningBehavior: workflow.VersioningBehaviorPinned,
+	})
+}
 
 // OrderSaga is the workflow.
 func (set Settings) OrderSaga(ctx workflow.Context, in Input) (Result, error) {
@@ -247,9 +256,13 @@ func (s *saga) undo(ctx workflow.Context, cause error) Result {
 	}
 	var failed []*task
 	for _, t := range slices.Backward(s.undos) {
+		countUndo(ctx, t.name, compensationStarted)
 		if err := t.run(ctx); err != nil {
+			countUndo(ctx, t.name, compensationFailed)
 			failed = append(failed, t) // The others are undone all the same.
+			continue
 		}
+		countUndo(ctx, t.name, compensationDone)
 	}
 	s.park(ctx, failed)
 
